@@ -1,0 +1,296 @@
+//! The context: a device, its pipelines, and what is known about it.
+
+use crate::batch::Batch;
+use crate::cache;
+use crate::device::{AdapterChoice, Backend, Device};
+use crate::driver::{self, Capabilities};
+use crate::element::Element;
+use crate::error::{Error, Result};
+use crate::kernel::{Kernel, Pipeline, Pipelines};
+use crate::memory::Pool;
+use crate::shape::Shape;
+use crate::tensor::Tensor;
+use crate::texture::Texture;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What to ask of a [`Context`].
+///
+/// ```
+/// use gvpie_core::{Backend, Context, ContextOptions};
+/// # pollster::block_on(async {
+/// let options = ContextOptions {
+///     backend: Some(Backend::Cpu),
+///     memory_budget: Some(1 << 20),
+///     ..ContextOptions::default()
+/// };
+/// let ctx = Context::request(options).await?;
+/// assert!(ctx.zeros::<f32>([1024, 1024]).is_err()); // 4 MiB
+/// # Ok::<(), gvpie_core::Error>(()) }).unwrap();
+/// ```
+#[derive(Debug, Clone)]
+pub struct ContextOptions {
+    /// Exactly this back end, or an error. `None` takes a real GPU if there is one, else the CPU.
+    pub backend: Option<Backend>,
+    /// How to choose among adapters. Software drivers are taken only for `Some(Backend::Gpu)`.
+    pub adapter: AdapterChoice,
+    /// The most bytes that tensors and textures may take together.
+    pub memory_budget: Option<u64>,
+    /// How long a wait for the device may last.
+    pub timeout: Duration,
+    /// Where compiled pipelines are kept between runs; `None` keeps none.
+    pub cache: Option<PathBuf>,
+    /// Use a driver even if it fails the self-test.
+    pub allow_driver: bool,
+}
+
+impl Default for ContextOptions {
+    /// No preference, no budget, 60 seconds, nothing kept on disk. Reads no environment.
+    fn default() -> Self {
+        ContextOptions {
+            backend: None,
+            adapter: AdapterChoice::default(),
+            memory_budget: None,
+            timeout: Duration::from_secs(60),
+            cache: None,
+            allow_driver: false,
+        }
+    }
+}
+
+impl ContextOptions {
+    /// The options that the environment asks for:
+    ///
+    /// | variable | meaning |
+    /// |---|---|
+    /// | `GVPIE_BACKEND` | `auto`, `gpu` or `cpu` |
+    /// | `GVPIE_MEMORY_BUDGET` | bytes |
+    /// | `GVPIE_TIMEOUT` | seconds |
+    /// | `GVPIE_CACHE_DIR` | folder for compiled pipelines; empty keeps none |
+    /// | `GVPIE_ALLOW_DRIVER` | `1` uses a driver that fails the self-test |
+    /// | `WGPU_BACKEND`, `WGPU_ADAPTER_NAME`, `WGPU_POWER_PREF` | which adapter |
+    ///
+    /// # Errors
+    /// [`Error::Setting`] where a variable holds something else.
+    pub fn from_env() -> Result<Self> {
+        let backend = match read("GVPIE_BACKEND", "auto, gpu or cpu", parse_backend)? {
+            None => None,
+            Some(choice) => choice,
+        };
+        let seconds = |text: &str| text.parse().ok().filter(|&s: &f64| s > 0.0 && s < 1e9);
+        let allow = |text: &str| match text {
+            "1" => Some(true),
+            "0" => Some(false),
+            _ => None,
+        };
+        Ok(ContextOptions {
+            backend,
+            adapter: AdapterChoice::from_env()?,
+            memory_budget: read("GVPIE_MEMORY_BUDGET", "a number of bytes", |t| t.parse().ok())?,
+            timeout: read("GVPIE_TIMEOUT", "a number of seconds", seconds)?
+                .map_or(Self::default().timeout, Duration::from_secs_f64),
+            cache: cache::folder(),
+            allow_driver: read("GVPIE_ALLOW_DRIVER", "0 or 1", allow)?.unwrap_or(false),
+        })
+    }
+}
+
+/// `auto`, `gpu` or `cpu`, in any case; the inner `None` is `auto`.
+fn parse_backend(text: &str) -> Option<Option<Backend>> {
+    match text.to_ascii_lowercase().as_str() {
+        "auto" => Some(None),
+        "gpu" => Some(Some(Backend::Gpu)),
+        "cpu" => Some(Some(Backend::Cpu)),
+        _ => None,
+    }
+}
+
+fn read<T>(name: &str, expected: &str, parse: impl FnOnce(&str) -> Option<T>) -> Result<Option<T>> {
+    let Some(value) = std::env::var(name).ok().filter(|value| !value.trim().is_empty()) else {
+        return Ok(None);
+    };
+    match parse(value.trim()) {
+        Some(parsed) => Ok(Some(parsed)),
+        None => Err(Error::Setting { name: name.into(), value, expected: expected.into() }),
+    }
+}
+
+/// The one thing a program must create: a device with its compiled pipelines. Cheap to clone and
+/// to share among threads.
+///
+/// ```
+/// use gvpie_core::Context;
+/// let ctx = Context::new()?; // a GPU if there is one, else the CPU
+/// let a = ctx.upload([2, 3], &[1.0_f32, 2.0, 3.0, 4.0, 5.0, 6.0])?;
+/// let b = ctx.upload([3, 2], &[1.0_f32, 0.0, 0.0, 1.0, 1.0, 1.0])?;
+/// let c = ctx.gemm(&a, &b)?;
+/// assert_eq!(c.download()?, [4.0, 5.0, 10.0, 11.0]);
+/// # Ok::<(), gvpie_core::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Context(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    pipelines: Pipelines,
+    capabilities: Capabilities,
+    notice: Option<String>,
+    device: Device,
+}
+
+impl Context {
+    /// A context as `options` ask for it: the exact call.
+    ///
+    /// # Errors
+    /// [`Error::NoAdapter`] and [`Error::Driver`] where a GPU was asked for and none can be used.
+    pub async fn request(options: ContextOptions) -> Result<Self> {
+        match options.backend {
+            Some(Backend::Cpu) => Ok(Self::on_host(&options, None)),
+            Some(Backend::Gpu) => Self::on_gpu(&options).await,
+            None => match Self::on_gpu(&options).await {
+                Ok(context) => Ok(context),
+                Err(error @ (Error::NoAdapter { .. } | Error::Driver { .. })) => {
+                    let notice = format!("computing on the CPU: {error}");
+                    tracing::warn!("{notice}");
+                    Ok(Self::on_host(&options, Some(notice)))
+                }
+                Err(error) => Err(error),
+            },
+        }
+    }
+
+    /// A real GPU if there is one, else the CPU, as the environment wishes
+    /// ([`ContextOptions::from_env`]). Which of the two it is, and why, is said once through
+    /// `tracing` and kept in [`notice`](Self::notice).
+    ///
+    /// # Errors
+    /// As [`request`](Self::request); [`Error::Setting`].
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn new() -> Result<Self> {
+        pollster::block_on(Self::request(ContextOptions::from_env()?))
+    }
+
+    /// Exactly this back end, or an error that says why not.
+    ///
+    /// # Errors
+    /// As [`request`](Self::request); [`Error::Setting`].
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn on(backend: Backend) -> Result<Self> {
+        let options = ContextOptions { backend: Some(backend), ..ContextOptions::from_env()? };
+        pollster::block_on(Self::request(options))
+    }
+
+    fn on_host(options: &ContextOptions, notice: Option<String>) -> Self {
+        let device = Device::host(Pool::new(options.memory_budget));
+        Context(Arc::new(Inner {
+            pipelines: Pipelines::default(),
+            capabilities: Capabilities::HOST,
+            notice,
+            device,
+        }))
+    }
+
+    async fn on_gpu(options: &ContextOptions) -> Result<Self> {
+        let mut choice = options.adapter.clone();
+        choice.software |= options.backend == Some(Backend::Gpu);
+        let pool = Pool::new(options.memory_budget);
+        let device = Device::open(&choice, pool, options.timeout).await?;
+        let pipelines = Pipelines::new(&device, options.cache.clone());
+        let capabilities = match device.gpu() {
+            Some(gpu) => {
+                tracing::info!("computing on {}, driver {}", gpu.name(), gpu.driver());
+                driver::examine(&device, gpu, &pipelines, options.allow_driver).await?
+            }
+            None => Capabilities::HOST,
+        };
+        Ok(Context(Arc::new(Inner { pipelines, capabilities, notice: None, device })))
+    }
+
+    /// Where this context computes.
+    pub fn backend(&self) -> Backend {
+        self.0.device.backend()
+    }
+
+    /// The device.
+    pub fn device(&self) -> &Device {
+        &self.0.device
+    }
+
+    /// Why a context that was free to choose computes on the CPU; `None` if it does not.
+    pub fn notice(&self) -> Option<&str> {
+        self.0.notice.as_deref()
+    }
+
+    /// The processor that computes, by name: the adapter's, or `cpu`.
+    pub fn adapter(&self) -> String {
+        self.0.device.gpu().map_or_else(|| "cpu".into(), |gpu| gpu.info().name.clone())
+    }
+
+    /// The driver's name and version; for the host, this crate's.
+    pub fn driver(&self) -> String {
+        let host = || concat!("gvpie ", env!("CARGO_PKG_VERSION")).into();
+        self.0.device.gpu().map_or_else(host, |gpu| gpu.driver())
+    }
+
+    /// What the self-test found.
+    pub fn capabilities(&self) -> Capabilities {
+        self.0.capabilities
+    }
+
+    /// Whether [`Batch::time`] reads the device's own clock.
+    pub fn has_timestamps(&self) -> bool {
+        let timestamps = wgpu::Features::TIMESTAMP_QUERY;
+        self.0.device.gpu().is_some_and(|gpu| gpu.features().contains(timestamps))
+    }
+
+    /// A tensor holding `data`, row-major.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] unless `data` has as many elements as `shape`; [`Error::Limit`],
+    /// [`Error::OutOfMemory`], [`Error::DeviceLost`].
+    pub fn upload<T: Element>(&self, shape: impl Into<Shape>, data: &[T]) -> Result<Tensor<T>> {
+        let shape = shape.into();
+        if shape.len() != Some(data.len()) {
+            let expected = match shape.len() {
+                Some(count) => format!("{count} elements for shape {shape}"),
+                None => format!("elements for shape {shape}, more than can be counted"),
+            };
+            return Err(Error::shape("data", expected, format!("{} elements", data.len())));
+        }
+        let mut tensor = Tensor::zeros(&self.0.device, shape, "tensor")?;
+        tensor.write(data)?;
+        Ok(tensor)
+    }
+
+    /// A tensor of zeros.
+    ///
+    /// # Errors
+    /// [`Error::Limit`], [`Error::OutOfMemory`], [`Error::DeviceLost`].
+    pub fn zeros<T: Element>(&self, shape: impl Into<Shape>) -> Result<Tensor<T>> {
+        Tensor::zeros(&self.0.device, shape.into(), "tensor")
+    }
+
+    /// A picture of transparent black texels.
+    ///
+    /// # Errors
+    /// [`Error::Limit`], [`Error::OutOfMemory`], [`Error::DeviceLost`]; [`Error::Shape`] for an
+    /// empty one.
+    pub fn texture(&self, width: u32, height: u32) -> Result<Texture> {
+        Texture::new(&self.0.device, width, height)
+    }
+
+    /// The compiled form of a kernel, from the cache if it was compiled before.
+    ///
+    /// # Errors
+    /// [`Error::Shader`] with the offending lines, [`Error::Binding`], [`Error::Limit`];
+    /// [`Error::Unsupported`] on the host, which runs no WGSL.
+    pub fn pipeline(&self, kernel: &Kernel) -> Result<Pipeline> {
+        self.0.pipelines.get(&self.0.device, kernel)
+    }
+
+    /// An empty batch; `label` names it in errors and debuggers.
+    pub fn batch(&self, label: &str) -> Batch {
+        Batch::new(&self.0.device, label)
+    }
+}

@@ -1,0 +1,420 @@
+//! The device: a GPU through wgpu, or the host's own processor.
+//!
+//! Every wait on a GPU is bounded, every creation is watched by error scopes, and a lost device
+//! is told from a full one and from a mistaken call.
+
+use crate::error::{Error, Result};
+use crate::memory::Pool;
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+
+/// Where operations run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Backend {
+    /// A GPU, or a software driver that stands in for one.
+    Gpu,
+    /// The host's processor; needs no driver.
+    Cpu,
+}
+
+impl std::fmt::Display for Backend {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Backend::Gpu => "gpu",
+            Backend::Cpu => "cpu",
+        })
+    }
+}
+
+/// How to choose among the adapters of this machine.
+#[derive(Debug, Clone, Default)]
+pub struct AdapterChoice {
+    /// Graphics APIs to look at; `None` means all of them. (`WGPU_BACKEND`)
+    pub backends: Option<wgpu::Backends>,
+    /// Part of the adapter's name, in any case. (`WGPU_ADAPTER_NAME`)
+    pub name: Option<String>,
+    /// Which of several GPUs to prefer. (`WGPU_POWER_PREF`)
+    pub power: wgpu::PowerPreference,
+    /// Whether a software driver may be taken where there is no GPU.
+    pub software: bool,
+}
+
+impl AdapterChoice {
+    /// Reads `WGPU_BACKEND`, `WGPU_ADAPTER_NAME` and `WGPU_POWER_PREF`.
+    pub fn from_env() -> Result<Self> {
+        let read = |name| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
+        let mut choice = AdapterChoice { name: read("WGPU_ADAPTER_NAME"), ..Self::default() };
+        if let Some(value) = read("WGPU_BACKEND") {
+            let backends = wgpu::Backends::from_comma_list(&value);
+            if backends.is_empty() {
+                return Err(Error::Setting {
+                    name: "WGPU_BACKEND".into(),
+                    value,
+                    expected: "a list of vulkan, metal, dx12, gl".into(),
+                });
+            }
+            choice.backends = Some(backends);
+        }
+        if let Some(value) = read("WGPU_POWER_PREF") {
+            choice.power = match value.to_ascii_lowercase().as_str() {
+                "none" => wgpu::PowerPreference::None,
+                "low" => wgpu::PowerPreference::LowPower,
+                "high" => wgpu::PowerPreference::HighPerformance,
+                _ => {
+                    return Err(Error::Setting {
+                        name: "WGPU_POWER_PREF".into(),
+                        value,
+                        expected: "low, high or none".into(),
+                    });
+                }
+            };
+        }
+        Ok(choice)
+    }
+
+    /// The instance this choice looks for adapters in.
+    fn instance(&self) -> wgpu::Instance {
+        let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
+        descriptor.backends = self.backends.unwrap_or(wgpu::Backends::all());
+        descriptor.flags = wgpu::InstanceFlags::empty().with_env();
+        wgpu::Instance::new(descriptor)
+    }
+}
+
+/// Every adapter of this machine, in the order in which they would be chosen.
+pub async fn adapters(choice: &AdapterChoice) -> Vec<wgpu::AdapterInfo> {
+    ranked(&choice.instance(), choice).await.iter().map(wgpu::Adapter::get_info).collect()
+}
+
+async fn ranked(instance: &wgpu::Instance, choice: &AdapterChoice) -> Vec<wgpu::Adapter> {
+    let backends = choice.backends.unwrap_or(wgpu::Backends::all());
+    let mut adapters = instance.enumerate_adapters(backends).await;
+    adapters.sort_by_key(|adapter| rank(&adapter.get_info(), choice.power));
+    adapters
+}
+
+/// Smaller is better: real GPUs before software, the explicit APIs before OpenGL, whose drivers
+/// cut long loops short.
+fn rank(info: &wgpu::AdapterInfo, power: wgpu::PowerPreference) -> (u8, u8) {
+    use wgpu::DeviceType::{Cpu, DiscreteGpu, IntegratedGpu, Other, VirtualGpu};
+    let low_power = power == wgpu::PowerPreference::LowPower;
+    let kind = match info.device_type {
+        DiscreteGpu => u8::from(low_power),
+        IntegratedGpu => u8::from(!low_power),
+        VirtualGpu => 2,
+        Other => 3,
+        Cpu => 4,
+    };
+    (kind, u8::from(info.backend == wgpu::Backend::Gl))
+}
+
+/// `name (kind, back end)`.
+pub(crate) fn describe(info: &wgpu::AdapterInfo) -> String {
+    format!("{} ({}, {})", info.name, kind_name(info.device_type), info.backend)
+}
+
+fn kind_name(kind: wgpu::DeviceType) -> &'static str {
+    match kind {
+        wgpu::DeviceType::DiscreteGpu => "discrete GPU",
+        wgpu::DeviceType::IntegratedGpu => "integrated GPU",
+        wgpu::DeviceType::VirtualGpu => "virtual GPU",
+        wgpu::DeviceType::Cpu => "software",
+        wgpu::DeviceType::Other => "unknown kind",
+    }
+}
+
+/// A GPU device or the host; cheap to clone. Operations never ask which: buffers, kernels and
+/// batches do.
+#[derive(Debug, Clone)]
+pub enum Device {
+    /// A device of wgpu.
+    Wgpu(Arc<GpuDevice>),
+    /// The host's processor and memory.
+    Host(Arc<HostDevice>),
+}
+
+/// The host as a device: an account of memory.
+#[derive(Debug)]
+pub struct HostDevice {
+    pool: Pool,
+}
+
+/// A wgpu device with what is needed to use it safely.
+#[derive(Debug)]
+pub struct GpuDevice {
+    adapter: wgpu::Adapter,
+    device: wgpu::Device,
+    queue: wgpu::Queue,
+    info: wgpu::AdapterInfo,
+    limits: wgpu::Limits,
+    features: wgpu::Features,
+    lost: Arc<OnceLock<String>>,
+    fault: Arc<Mutex<Option<wgpu::Error>>>,
+    timeout: Duration,
+    pool: Pool,
+}
+
+/// What a device may offer and our kernels may use; asked for wherever the adapter has it.
+const WANTED: wgpu::Features = wgpu::Features::TIMESTAMP_QUERY
+    .union(wgpu::Features::SUBGROUP)
+    .union(wgpu::Features::SUBGROUP_BARRIER)
+    .union(wgpu::Features::SHADER_F16)
+    .union(wgpu::Features::SHADER_F64)
+    .union(wgpu::Features::SHADER_INT64)
+    .union(wgpu::Features::PIPELINE_CACHE);
+
+impl Device {
+    pub(crate) fn host(pool: Pool) -> Self {
+        Device::Host(Arc::new(HostDevice { pool }))
+    }
+
+    /// Opens the best adapter that fits, with every limit and every wanted feature it has.
+    pub(crate) async fn open(
+        choice: &AdapterChoice,
+        pool: Pool,
+        timeout: Duration,
+    ) -> Result<Self> {
+        let instance = choice.instance();
+        let adapter = choose(ranked(&instance, choice).await, choice)?;
+        let info = adapter.get_info();
+        let features = adapter.features() & WANTED;
+        let limits = adapter.limits();
+        let (device, queue) = adapter
+            .request_device(&wgpu::DeviceDescriptor {
+                label: Some("gvpie"),
+                required_features: features,
+                required_limits: limits.clone(),
+                ..Default::default()
+            })
+            .await
+            .map_err(|error| Error::Internal {
+                what: format!("opening {}", describe(&info)),
+                message: error.to_string(),
+            })?;
+
+        let lost = Arc::new(OnceLock::new());
+        let told = Arc::clone(&lost);
+        device.set_device_lost_callback(move |reason, message| {
+            let words = if message.is_empty() { format!("{reason:?}") } else { message };
+            let _ = told.set(words); // the first report is the cause; later ones are its echo
+        });
+        let fault = Arc::new(Mutex::new(None));
+        let heard = Arc::clone(&fault);
+        device.on_uncaptured_error(Arc::new(move |error| {
+            if let Ok(mut slot) = heard.lock() {
+                slot.get_or_insert(error);
+            }
+        }));
+        Ok(Device::Wgpu(Arc::new(GpuDevice {
+            adapter,
+            device,
+            queue,
+            info,
+            limits,
+            features,
+            lost,
+            fault,
+            timeout,
+            pool,
+        })))
+    }
+
+    /// Which of the two kinds this is.
+    pub fn backend(&self) -> Backend {
+        match self {
+            Device::Wgpu(_) => Backend::Gpu,
+            Device::Host(_) => Backend::Cpu,
+        }
+    }
+
+    /// The account of memory.
+    pub fn pool(&self) -> &Pool {
+        match self {
+            Device::Wgpu(gpu) => &gpu.pool,
+            Device::Host(host) => &host.pool,
+        }
+    }
+
+    /// The wgpu device, if this is one.
+    pub fn gpu(&self) -> Option<&GpuDevice> {
+        match self {
+            Device::Wgpu(gpu) => Some(gpu),
+            Device::Host(_) => None,
+        }
+    }
+
+    /// Whether both handles name one device, so that buffers of one can be used with the other.
+    pub(crate) fn is(&self, other: &Device) -> bool {
+        match (self, other) {
+            (Device::Wgpu(a), Device::Wgpu(b)) => Arc::ptr_eq(a, b),
+            (Device::Host(a), Device::Host(b)) => Arc::ptr_eq(a, b),
+            _ => false,
+        }
+    }
+}
+
+fn choose(adapters: Vec<wgpu::Adapter>, choice: &AdapterChoice) -> Result<wgpu::Adapter> {
+    let infos: Vec<_> = adapters.iter().map(wgpu::Adapter::get_info).collect();
+    let refuse =
+        |reason: String| Error::NoAdapter { reason, found: infos.iter().map(describe).collect() };
+    let named = |info: &wgpu::AdapterInfo| match &choice.name {
+        Some(name) => info.name.to_lowercase().contains(&name.to_lowercase()),
+        None => true,
+    };
+    let hardware = |info: &wgpu::AdapterInfo| info.device_type != wgpu::DeviceType::Cpu;
+    let taken = infos.iter().position(|info| named(info) && (choice.software || hardware(info)));
+    match (taken, &choice.name) {
+        (Some(index), _) => adapters.into_iter().nth(index).ok_or_else(|| refuse("none".into())),
+        (None, Some(name)) if !infos.iter().any(named) => {
+            Err(refuse(format!("none is named '{name}'")))
+        }
+        _ if infos.is_empty() => Err(refuse("no driver was found".into())),
+        _ => Err(refuse("only software drivers were found, which are used when asked for".into())),
+    }
+}
+
+impl GpuDevice {
+    /// The adapter the device was opened on.
+    pub fn adapter(&self) -> &wgpu::Adapter {
+        &self.adapter
+    }
+
+    /// The device, for work that this crate has no words for (a window's render passes).
+    pub fn wgpu(&self) -> &wgpu::Device {
+        &self.device
+    }
+
+    /// The queue of [`wgpu`](Self::wgpu).
+    pub fn queue(&self) -> &wgpu::Queue {
+        &self.queue
+    }
+
+    /// Name, kind, driver and back end of the adapter.
+    pub fn info(&self) -> &wgpu::AdapterInfo {
+        &self.info
+    }
+
+    /// The limits the device was opened with: all that the adapter has.
+    pub fn limits(&self) -> &wgpu::Limits {
+        &self.limits
+    }
+
+    /// The features the device was opened with.
+    pub fn features(&self) -> wgpu::Features {
+        self.features
+    }
+
+    /// Whether shaders may use 16-bit floats.
+    pub fn has_f16(&self) -> bool {
+        self.features.contains(wgpu::Features::SHADER_F16)
+    }
+
+    /// Whether this is a software driver.
+    pub fn is_software(&self) -> bool {
+        self.info.device_type == wgpu::DeviceType::Cpu
+    }
+
+    /// `name (kind, back end)`.
+    pub fn name(&self) -> String {
+        describe(&self.info)
+    }
+
+    /// The driver's name and version.
+    pub fn driver(&self) -> String {
+        format!("{} {}", self.info.driver, self.info.driver_info).trim().to_string()
+    }
+
+    /// How long a wait may last before it is an [`Error::Timeout`].
+    pub fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// An error if the device was lost or reported a fault that no scope caught.
+    pub(crate) fn check(&self, what: &str) -> Result<()> {
+        if let Some(reason) = self.lost.get() {
+            return Err(Error::DeviceLost { reason: reason.clone() });
+        }
+        let fault = self.fault.lock().ok().and_then(|mut slot| slot.take());
+        fault.map_or(Ok(()), |error| Err(self.explain(error, what, 0)))
+    }
+
+    /// Runs `create` with all of wgpu's error scopes around it. `bytes` is what it allocates.
+    pub(crate) fn scoped<T>(
+        &self,
+        what: &str,
+        bytes: u64,
+        create: impl FnOnce() -> T,
+    ) -> Result<T> {
+        self.check(what)?;
+        let memory = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+        let internal = self.device.push_error_scope(wgpu::ErrorFilter::Internal);
+        let validation = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
+        let made = create();
+        // Scopes nest, so they are popped innermost first. Off the web they resolve at once.
+        let errors = [validation.pop_now(), internal.pop_now(), memory.pop_now()];
+        match errors.into_iter().flatten().next() {
+            None => Ok(made),
+            Some(error) => {
+                self.check(what)?;
+                Err(self.explain(error, what, bytes))
+            }
+        }
+    }
+
+    fn explain(&self, error: wgpu::Error, what: &str, bytes: u64) -> Error {
+        match error {
+            wgpu::Error::OutOfMemory { .. } => self.pool.out_of_memory(bytes, what),
+            wgpu::Error::Validation { description, .. }
+            | wgpu::Error::Internal { description, .. } => {
+                Error::Internal { what: what.into(), message: description }
+            }
+        }
+    }
+
+    /// Waits for a submission, at most for the device's timeout.
+    pub(crate) fn wait(&self, submission: wgpu::SubmissionIndex, what: &str) -> Result<()> {
+        let wait = wgpu::PollType::Wait {
+            submission_index: Some(submission),
+            timeout: Some(self.timeout),
+        };
+        let polled = self.device.poll(wait);
+        self.check(what)?;
+        match polled {
+            Ok(_) => Ok(()),
+            Err(wgpu::PollError::Timeout) => {
+                Err(Error::Timeout { what: what.into(), after: self.timeout })
+            }
+            Err(error) => Err(Error::Internal { what: what.into(), message: error.to_string() }),
+        }
+    }
+
+    /// An error if `bytes` in one storage buffer is more than this device can bind or hold.
+    pub(crate) fn check_size(&self, bytes: u64, what: &str) -> Result<()> {
+        let binding = u64::from(self.limits.max_storage_buffer_binding_size);
+        let (limit, allowed) = if binding <= self.limits.max_buffer_size {
+            ("max_storage_buffer_binding_size", binding)
+        } else {
+            ("max_buffer_size", self.limits.max_buffer_size)
+        };
+        if bytes > allowed {
+            return Err(Error::Limit { what: what.into(), limit, asked: bytes, allowed });
+        }
+        Ok(())
+    }
+}
+
+trait PopNow {
+    fn pop_now(self) -> Option<wgpu::Error>;
+}
+
+impl PopNow for wgpu::ErrorScopeGuard {
+    #[cfg(not(target_arch = "wasm32"))]
+    fn pop_now(self) -> Option<wgpu::Error> {
+        pollster::block_on(self.pop())
+    }
+    /// A browser cannot block: the scope is closed and errors reach the uncaptured handler.
+    #[cfg(target_arch = "wasm32")]
+    fn pop_now(self) -> Option<wgpu::Error> {
+        None
+    }
+}

@@ -1,0 +1,218 @@
+//! GEMM on the host: the `gemm` crate's vector kernels behind slices and plain numbers.
+
+use crate::element::DType;
+use crate::error::{Error, Result};
+use crate::shape::span;
+use gemm::Parallelism;
+use half::f16;
+use half::slice::{HalfBitsSliceExt, HalfFloatSliceExt};
+use rayon::prelude::*;
+use std::borrow::Cow;
+
+/// Extents of a batch of products.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sizes {
+    pub m: usize,
+    pub n: usize,
+    pub k: usize,
+    pub batch: usize,
+}
+
+/// Where an operand's elements lie: offset and strides in elements.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Layout {
+    pub dtype: DType,
+    pub offset: usize,
+    pub row: usize,
+    pub column: usize,
+    pub batch: usize,
+}
+
+/// Below this many multiply-adds a product is not worth dividing among threads.
+const WORTH_THREADS: usize = 1 << 18;
+
+/// A working type.
+pub(super) trait Float: bytemuck::Pod + Send + Sync + PartialEq {
+    const DTYPE: DType;
+    const ZERO: Self;
+    fn from_f64(value: f64) -> Self;
+    fn to_f64(self) -> f64;
+    /// Elements of another type in this one; exact, since working types are the widest.
+    fn widen(bytes: &[u8], dtype: DType) -> Vec<Self>;
+}
+
+impl Float for f32 {
+    const DTYPE: DType = DType::F32;
+    const ZERO: Self = 0.0;
+    fn from_f64(value: f64) -> Self {
+        value as f32
+    }
+    fn to_f64(self) -> f64 {
+        self.into()
+    }
+    fn widen(bytes: &[u8], dtype: DType) -> Vec<Self> {
+        match dtype {
+            DType::F16 => {
+                bytemuck::cast_slice::<u8, u16>(bytes).reinterpret_cast::<f16>().to_f32_vec()
+            }
+            _ => bytemuck::pod_collect_to_vec(bytes),
+        }
+    }
+}
+
+impl Float for f64 {
+    const DTYPE: DType = DType::F64;
+    const ZERO: Self = 0.0;
+    fn from_f64(value: f64) -> Self {
+        value
+    }
+    fn to_f64(self) -> f64 {
+        self
+    }
+    fn widen(bytes: &[u8], dtype: DType) -> Vec<Self> {
+        match dtype {
+            DType::F16 => {
+                bytemuck::cast_slice::<u8, u16>(bytes).reinterpret_cast::<f16>().to_f64_vec()
+            }
+            DType::F32 => {
+                bytemuck::cast_slice::<u8, f32>(bytes).iter().map(|&x| x.into()).collect()
+            }
+            _ => bytemuck::pod_collect_to_vec(bytes),
+        }
+    }
+}
+
+/// α·op(A)·op(B) + β·C for every product of a batch, working in `T`; operands are the bytes of
+/// whole buffers with the layout of what they hold.
+pub(super) fn gemm<T: Float>(
+    sizes: Sizes,
+    alpha: f64,
+    (a, la): (&[u8], Layout),
+    (b, lb): (&[u8], Layout),
+    beta: f64,
+    (c, lc): (&mut [u8], Layout),
+) -> Result<()> {
+    let Sizes { m, n, k, batch } = sizes;
+    let a_bytes = window(a.len(), la, [batch, m, k], "A")?;
+    let b_bytes = window(b.len(), lb, [batch, k, n], "B")?;
+    let c_bytes = window(c.len(), lc, [batch, m, n], "C")?;
+    let a: Cow<'_, [T]> = working(&a[a_bytes], la.dtype);
+    let b: Cow<'_, [T]> = working(&b[b_bytes], lb.dtype);
+    let scale = (T::from_f64(alpha), T::from_f64(beta));
+    let c = &mut c[c_bytes];
+    if lc.dtype == T::DTYPE {
+        products(sizes, scale, (&a, la), (&b, lb), (bytemuck::cast_slice_mut(c), lc));
+    } else {
+        let mut wide = T::widen(c, lc.dtype);
+        products(sizes, scale, (&a, la), (&b, lb), (&mut wide, lc));
+        narrow(&wide, c, lc.dtype);
+    }
+    Ok(())
+}
+
+/// The bytes an operand may touch, from its first element on.
+fn window(held: usize, x: Layout, shape: [usize; 3], name: &str) -> Result<std::ops::Range<usize>> {
+    let size = x.dtype.size();
+    let elements = span(&shape, &[x.batch, x.row, x.column]);
+    let end = elements.and_then(|n| n.checked_add(x.offset)).and_then(|n| n.checked_mul(size));
+    match end {
+        Some(_) if elements == Some(0) => Ok(0..0),
+        Some(end) if end <= held => Ok(x.offset * size..end),
+        _ => Err(Error::shape(name, format!("at most {held} bytes"), format!("{x:?}"))),
+    }
+}
+
+fn working<T: Float>(bytes: &[u8], dtype: DType) -> Cow<'_, [T]> {
+    match bytemuck::try_cast_slice(bytes) {
+        Ok(elements) if dtype == T::DTYPE => Cow::Borrowed(elements),
+        _ => Cow::Owned(T::widen(bytes, dtype)),
+    }
+}
+
+fn narrow<T: Float>(wide: &[T], bytes: &mut [u8], dtype: DType) {
+    match dtype {
+        DType::F16 => {
+            let out: &mut [u16] = bytemuck::cast_slice_mut(bytes);
+            for (out, x) in out.iter_mut().zip(wide) {
+                *out = f16::from_f64(x.to_f64()).to_bits();
+            }
+        }
+        _ => {
+            let out: &mut [f32] = bytemuck::cast_slice_mut(bytes);
+            for (out, x) in out.iter_mut().zip(wide) {
+                *out = x.to_f64() as f32;
+            }
+        }
+    }
+}
+
+/// All products of a batch. The slices begin at each operand's first element and hold its span.
+fn products<T: Float>(
+    sizes: Sizes,
+    (alpha, beta): (T, T),
+    (a, la): (&[T], Layout),
+    (b, lb): (&[T], Layout),
+    (c, lc): (&mut [T], Layout),
+) {
+    let Sizes { m, n, k, batch } = sizes;
+    fn part<T>(x: &[T], at: usize) -> &[T] {
+        x.get(at..).unwrap_or(&[]) // nothing is left of an operand that k = 0 leaves unread
+    }
+    let one = |index: usize, c: &mut [T], threads: Parallelism| {
+        let (a, b) = (part(a, index * la.batch), part(b, index * lb.batch));
+        product(sizes, (alpha, beta), (a, la), (b, lb), (c, lc), threads);
+    };
+    let each = span(&[m, n], &[lc.row, lc.column]).unwrap_or(usize::MAX);
+    let work = m.saturating_mul(n).saturating_mul(k);
+    // Products that lie one after another can be shared out; interleaved ones cannot be borrowed
+    // apart.
+    if batch > 1 && lc.batch >= each && work < 64 * WORTH_THREADS {
+        let matrices = c.par_chunks_mut(lc.batch).take(batch).enumerate();
+        matrices.for_each(|(index, c)| one(index, c, Parallelism::None));
+    } else {
+        let threads = if work < WORTH_THREADS { Parallelism::None } else { Parallelism::Rayon(0) };
+        for index in 0..batch {
+            one(index, &mut c[index * lc.batch..], threads);
+        }
+    }
+}
+
+fn product<T: Float>(
+    Sizes { m, n, k, .. }: Sizes,
+    (alpha, beta): (T, T),
+    (a, la): (&[T], Layout),
+    (b, lb): (&[T], Layout),
+    (c, lc): (&mut [T], Layout),
+    threads: Parallelism,
+) {
+    let fits = |held: usize, shape: [usize; 2], x: Layout| {
+        span(&shape, &[x.row, x.column]).is_some_and(|end| end <= held)
+    };
+    assert!(fits(a.len(), [m, k], la) && fits(b.len(), [k, n], lb) && fits(c.len(), [m, n], lc));
+    // SAFETY: the assertion above bounds every index i·row + j·column that the call may form from
+    // these extents and strides, strides fit an isize because spans fit memory, and C, borrowed
+    // mutably, overlaps neither A nor B and (checked by the plan) not itself.
+    unsafe {
+        gemm::gemm(
+            m,
+            n,
+            k,
+            c.as_mut_ptr(),
+            lc.column as isize,
+            lc.row as isize,
+            beta != T::ZERO,
+            a.as_ptr(),
+            la.column as isize,
+            la.row as isize,
+            b.as_ptr(),
+            lb.column as isize,
+            lb.row as isize,
+            beta,
+            alpha,
+            false,
+            false,
+            false,
+            threads,
+        );
+    }
+}

@@ -1,0 +1,270 @@
+//! GEMM on the GPU: one kernel template, its variants, and the dispatch.
+
+use super::Gemm;
+use super::plan::{Matrix, TILES, Tile};
+use crate::batch::{Batch, Bindings};
+use crate::context::Context;
+use crate::element::DType;
+use crate::error::{Error, Result};
+use crate::kernel::Kernel;
+use crate::shader::{Access, Values};
+use std::mem::offset_of;
+
+/// WGSL's `Params` of gemm_simt.wgsl.jinja, field by field.
+#[repr(C)]
+#[derive(Clone, Copy, bytemuck::NoUninit)]
+struct Params {
+    m: u32,
+    n: u32,
+    k: u32,
+    tiles: u32,
+    tiles_n: u32,
+    first: u32,
+    alpha: f32,
+    beta: f32,
+    a_offset: u32,
+    a_outer: u32,
+    a_k: u32,
+    a_batch: u32,
+    b_offset: u32,
+    b_outer: u32,
+    b_k: u32,
+    b_batch: u32,
+    c_offset: u32,
+    c_row: u32,
+    c_column: u32,
+    c_batch: u32,
+}
+
+macro_rules! fields {
+    ($($field:ident)*) => { vec![$((stringify!($field), offset_of!(Params, $field))),*] };
+}
+
+/// How an operand is staged: along which axis its neighbours lie in memory, and whether four of
+/// them can be read at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Load {
+    K4,
+    Outer4,
+    K1,
+    Outer1,
+}
+
+impl Load {
+    const ALL: [Load; 4] = [Load::K4, Load::Outer4, Load::K1, Load::Outer1];
+
+    fn name(self) -> &'static str {
+        match self {
+            Load::K4 => "k4",
+            Load::Outer4 => "outer4",
+            Load::K1 => "k1",
+            Load::Outer1 => "outer1",
+        }
+    }
+
+    /// For an operand with these extents and strides along 'outer' and k.
+    fn choose(x: &Side, k: usize) -> Self {
+        let whole = |strides: [usize; 3]| strides.iter().all(|s| s.is_multiple_of(4));
+        if x.k == 1 && k.is_multiple_of(4) && whole([x.offset, x.outer, x.batch]) {
+            Load::K4
+        } else if x.outer == 1 && x.extent.is_multiple_of(4) && whole([x.offset, x.k, x.batch]) {
+            Load::Outer4
+        } else if x.k <= x.outer {
+            Load::K1
+        } else {
+            Load::Outer1
+        }
+    }
+}
+
+/// A or B as the kernel sees them: by k and by the other axis, m or n.
+struct Side {
+    extent: usize,
+    offset: usize,
+    outer: usize,
+    k: usize,
+    batch: usize,
+}
+
+impl Side {
+    /// The stride of an axis of one element is never used; as zero it stands in no vector's way.
+    fn new(x: &Matrix, extent: usize, k: usize, outer_stride: usize, k_stride: usize) -> Self {
+        Side {
+            extent,
+            offset: x.operand.offset,
+            outer: if extent == 1 { 0 } else { outer_stride },
+            k: if k == 1 { 0 } else { k_stride },
+            batch: x.batch,
+        }
+    }
+}
+
+/// One rendering of the template.
+#[derive(Debug, Clone, Copy)]
+struct Variant {
+    tile: Tile,
+    elements: [DType; 3],
+    a: Load,
+    b: Load,
+    c_vec: bool,
+    reads_c: bool,
+}
+
+impl Variant {
+    fn kernel(&self) -> Kernel {
+        let Variant { tile, elements: [a, b, c], .. } = self;
+        let values: Values = [
+            ("bm", tile.m.into()),
+            ("bn", tile.n.into()),
+            ("bk", tile.k.into()),
+            ("tm", tile.thread_m.into()),
+            ("tn", tile.thread_n.into()),
+            ("a_type", a.name().into()),
+            ("b_type", b.name().into()),
+            ("c_type", c.name().into()),
+            ("a_load", self.a.name().into()),
+            ("b_load", self.b.name().into()),
+            ("c_vec", self.c_vec.into()),
+        ]
+        .into();
+        let store = if self.c_vec { "vec4" } else { "scalar" };
+        let label = format!(
+            "gemm {}x{}x{} {a}/{b}/{c} {}/{}/{store}",
+            tile.m,
+            tile.n,
+            tile.k,
+            self.a.name(),
+            self.b.name()
+        );
+        Kernel::ours(label, "gemm_simt.wgsl.jinja", values)
+            .entry("gemm")
+            .constant("reads_c", f64::from(u8::from(self.reads_c)))
+            .fields(fields!(m n k tiles tiles_n first alpha beta a_offset a_outer a_k a_batch
+                b_offset b_outer b_k b_batch c_offset c_row c_column c_batch))
+    }
+}
+
+/// Every kernel that a GEMM plan can ask for, for tests that validate them without a device.
+pub fn kernels() -> Vec<Kernel> {
+    let types = [DType::F32, DType::F16];
+    let elements = (0..8).map(|i| [types[i & 1], types[i >> 1 & 1], types[i >> 2]]);
+    let mut all = Vec::new();
+    for (tile, elements) in TILES.iter().flat_map(|&t| elements.clone().map(move |e| (t, e))) {
+        for (a, b) in Load::ALL.iter().flat_map(|&a| Load::ALL.map(|b| (a, b))) {
+            for c_vec in [true, false] {
+                all.push(Variant { tile, elements, a, b, c_vec, reads_c: true }.kernel());
+            }
+        }
+    }
+    all
+}
+
+/// Compiles the variant for dense operands, so that the first run does not.
+pub(super) fn prepare(ctx: &Context, problem: &Gemm, tile: Tile) -> Result<()> {
+    let Gemm { m, n, k, .. } = *problem;
+    let (a_unit, b_unit) = (problem.transpose_a, !problem.transpose_b);
+    let dense = |extent: usize, outer_is_unit: bool| Side {
+        extent,
+        offset: 0,
+        outer: if outer_is_unit { 1 } else { k },
+        k: if outer_is_unit { extent } else { 1 },
+        batch: extent * k,
+    };
+    let variant = Variant {
+        tile,
+        elements: [problem.a, problem.b, problem.c],
+        a: Load::choose(&dense(m, a_unit), k),
+        b: Load::choose(&dense(n, b_unit), k),
+        c_vec: n.is_multiple_of(4),
+        reads_c: problem.beta != 0.0,
+    };
+    ctx.pipeline(&variant.kernel()).map(drop)
+}
+
+/// Records α·op(A)·op(B) + β·C for checked, non-empty operands.
+pub(super) fn record(
+    batch: &mut Batch,
+    ctx: &Context,
+    problem: &Gemm,
+    tile: Tile,
+    a: Matrix,
+    b: Matrix,
+    c: Matrix,
+) -> Result<()> {
+    let Gemm { mut m, mut n, .. } = *problem;
+    let k = problem.effective_k();
+    let (mut a, mut b, mut c) = (a, b, c);
+    if c.row == 1 && c.column != 1 && m > 1 {
+        // The kernel writes along rows; a column-major C is the transpose of Bᵀ·Aᵀ.
+        (m, n) = (n, m);
+        (a, b) = (b.transposed(), a.transposed());
+        c = c.transposed();
+    }
+    let left = Side::new(&a, m, k, a.row, a.column);
+    let right = Side::new(&b, n, k, b.column, b.row);
+    let whole = [n, c.operand.offset, if m == 1 { 0 } else { c.row }, c.batch];
+    let variant = Variant {
+        tile,
+        elements: [a.operand.dtype, b.operand.dtype, c.operand.dtype],
+        a: Load::choose(&left, k),
+        b: Load::choose(&right, k),
+        c_vec: c.column == 1 && whole.iter().all(|s| s.is_multiple_of(4)),
+        reads_c: problem.beta != 0.0,
+    };
+    let pipeline = ctx.pipeline(&variant.kernel())?;
+
+    let allowed = match ctx.device().gpu() {
+        Some(gpu) => gpu.limits().max_compute_workgroups_per_dimension,
+        None => return Err(Error::Foreign { operand: "the context".into() }),
+    };
+    let tiles_n = n.div_ceil(tile.n);
+    let tiles = word(m.div_ceil(tile.m).saturating_mul(tiles_n), "tiles of C")?;
+    let mut params = Params {
+        m: word(m, "rows of C")?,
+        n: word(n, "columns of C")?,
+        k: word(k, "columns of op(A)")?,
+        tiles,
+        tiles_n: word(tiles_n, "tiles of C")?,
+        first: 0,
+        alpha: problem.alpha as f32,
+        beta: problem.beta as f32,
+        a_offset: word(left.offset, "offset of A")?,
+        a_outer: word(left.outer, "stride of A")?,
+        a_k: word(left.k, "stride of A")?,
+        a_batch: word(left.batch, "stride of A")?,
+        b_offset: word(right.offset, "offset of B")?,
+        b_outer: word(right.outer, "stride of B")?,
+        b_k: word(right.k, "stride of B")?,
+        b_batch: word(right.batch, "stride of B")?,
+        c_offset: word(c.operand.offset, "offset of C")?,
+        c_row: word(c.row, "stride of C")?,
+        c_column: word(c.column, "stride of C")?,
+        c_batch: word(c.batch, "stride of C")?,
+    };
+    // Tiles run along x and wrap into y; batches run along z, and past its limit in more dispatches.
+    let x = tiles.min(allowed);
+    let y = tiles.div_ceil(x);
+    let count = word(problem.batch, "batch")?;
+    while params.first < count {
+        let z = (count - params.first).min(allowed);
+        let bindings = Bindings::new()
+            .params(&params)
+            .buffer(Access::Read, &a.operand.buffer)
+            .buffer(Access::Read, &b.operand.buffer)
+            .buffer(Access::ReadWrite, &c.operand.buffer);
+        batch.dispatch(&pipeline, bindings, [x, y, z])?;
+        params.first += z;
+    }
+    Ok(())
+}
+
+/// A size as the shader's integers hold it. Unused strides of broadcast or single axes may be
+/// larger than any buffer, but never larger than this on a device that could hold the operand.
+fn word(value: usize, what: &str) -> Result<u32> {
+    u32::try_from(value).map_err(|_| Error::Limit {
+        what: format!("GEMM's {what}"),
+        limit: "u32 indices",
+        asked: value as u64,
+        allowed: u32::MAX.into(),
+    })
+}

@@ -1,0 +1,225 @@
+//! General matrix multiplication.
+//!
+//! C ← α·op(A)·op(B) + β·C
+//!
+//! | operand | shape | what |
+//! |---|---|---|
+//! | op(A) | m × k | A, or Aᵀ where [`Gemm::transpose_a`] says so (A itself is then k × m) |
+//! | op(B) | k × n | likewise |
+//! | C | m × n | read only if β ≠ 0 |
+//!
+//! A batch is a leading axis; an operand whose batch is 1, or that has no batch axis, is used for
+//! every product of the batch. Operands may be any strided [`TensorView`]s.
+//! Where α = 0 or k = 0, neither A nor B is read, as in BLAS.
+//!
+//! ## Accuracy
+//!
+//! Sums are in f32 (f64 on the CPU if an operand is f64), one rounding a product and sum at most:
+//! with unit roundoff u, |Ĉ − C| ≤ (k + 4)·u·|α|·|op(A)|·|op(B)| + 3u·|β·C|, elementwise
+//! (Higham, *Accuracy and Stability of Numerical Algorithms*, §3.1), to first order in u; f16 and
+//! narrower results add their own rounding once. NaN and infinity propagate as the sums say.
+//!
+//! ## Notes
+//!
+//! * Flops 2mnk; the least traffic is mk + kn + mn elements. On an H100 the f32 ceiling through
+//!   WGSL is 62 TFLOP/s, which 2·256·128/(256 + 128) flops a value reach from L2, not from memory.
+//! * The driver did not keep `acc[j]` in registers, nor unroll: the template names every
+//!   accumulator (30 against 250 TFLOP/s for the tensor-core prototype).
+
+mod cpu;
+mod gpu;
+mod plan;
+pub mod proof;
+#[cfg(test)]
+mod tests;
+
+pub use gpu::kernels;
+pub use plan::{Algorithm, GemmPlan, Tile};
+
+use crate::context::Context;
+use crate::element::{DType, Element};
+use crate::error::{Error, Result};
+use crate::shape::Shape;
+use crate::tensor::{Tensor, TensorView};
+
+/// How products and sums may be rounded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Accuracy {
+    /// As accurate as f32 arithmetic, by whatever path is fastest.
+    #[default]
+    F32,
+    /// Every product and sum in the working precision itself: plain fused multiply-add.
+    Exact,
+    /// Products of operands rounded to f16 are permitted, sums in f32. Without hardware for it,
+    /// computes as `F32`; [`GemmPlan::algorithm`] tells.
+    F16,
+}
+
+impl std::fmt::Display for Accuracy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Accuracy::F32 => "f32",
+            Accuracy::Exact => "exact",
+            Accuracy::F16 => "f16",
+        })
+    }
+}
+
+/// A matrix multiplication as plain data; see the [module](self) for the formula.
+///
+/// ```
+/// use gvpie_core::{Backend, Context, Gemm};
+/// let ctx = Context::on(Backend::Cpu)?;
+/// let a = ctx.upload([2, 3], &[1.0_f32, 2.0, 3.0, 4.0, 5.0, 6.0])?;
+/// let mut c = ctx.upload([2, 2], &[10.0_f32, 0.0, 0.0, 10.0])?;
+/// let plan = Gemm::new(2, 2, 3).transpose_b().alpha(2.0).beta(1.0).plan(&ctx)?;
+/// plan.run(&a, &a, &mut c)?; // 2·A·Aᵀ + C
+/// assert_eq!(c.download()?, [38.0, 64.0, 64.0, 164.0]);
+/// # Ok::<(), gvpie_core::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+pub struct Gemm {
+    m: usize,
+    n: usize,
+    k: usize,
+    batch: usize,
+    transpose_a: bool,
+    transpose_b: bool,
+    alpha: f64,
+    beta: f64,
+    a: DType,
+    b: DType,
+    c: DType,
+    accuracy: Accuracy,
+}
+
+impl Gemm {
+    /// C = A·B with A of m × k and B of k × n, in f32.
+    pub fn new(m: usize, n: usize, k: usize) -> Self {
+        Gemm {
+            m,
+            n,
+            k,
+            batch: 1,
+            transpose_a: false,
+            transpose_b: false,
+            alpha: 1.0,
+            beta: 0.0,
+            a: DType::F32,
+            b: DType::F32,
+            c: DType::F32,
+            accuracy: Accuracy::F32,
+        }
+    }
+
+    /// As many products, over a leading axis of the operands.
+    pub fn batch(self, batch: usize) -> Self {
+        Gemm { batch, ..self }
+    }
+
+    /// A is given as k × m.
+    pub fn transpose_a(self) -> Self {
+        Gemm { transpose_a: true, ..self }
+    }
+
+    /// B is given as n × k.
+    pub fn transpose_b(self) -> Self {
+        Gemm { transpose_b: true, ..self }
+    }
+
+    /// The factor of the product; 1 unless said.
+    pub fn alpha(self, alpha: f64) -> Self {
+        Gemm { alpha, ..self }
+    }
+
+    /// The factor of what C held before; 0 unless said, and then C is not read.
+    pub fn beta(self, beta: f64) -> Self {
+        Gemm { beta, ..self }
+    }
+
+    /// The element types of A, B and C; f32 unless said. Work is done in the widest of them, and
+    /// in f32 at least.
+    pub fn elements(self, a: DType, b: DType, c: DType) -> Self {
+        Gemm { a, b, c, ..self }
+    }
+
+    /// How products and sums may be rounded.
+    pub fn accuracy(self, accuracy: Accuracy) -> Self {
+        Gemm { accuracy, ..self }
+    }
+
+    /// Floating-point operations: 2·m·n·k a product of the batch.
+    pub fn flops(&self) -> f64 {
+        2.0 * self.m as f64 * self.n as f64 * self.k as f64 * self.batch as f64
+    }
+
+    /// Chooses and compiles.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] for element types this back end has no path for; errors of the
+    /// device.
+    pub fn plan(&self, ctx: &Context) -> Result<GemmPlan> {
+        GemmPlan::new(self.clone(), ctx)
+    }
+
+    /// The problem that multiplies views of these shapes: two axes, or three with a batch first.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] naming the operand that does not fit.
+    pub fn of_shapes(a: &Shape, b: &Shape) -> Result<Gemm> {
+        let (batch_a, m, k) = matrix(a, "A")?;
+        let (batch_b, k_b, n) = matrix(b, "B")?;
+        if k_b != k {
+            let expected = format!("{k} rows, as A has columns");
+            return Err(Error::shape("B", expected, format!("shape {b}")));
+        }
+        let batch = match (batch_a.unwrap_or(1), batch_b.unwrap_or(1)) {
+            (1, batch) | (batch, 1) => batch,
+            (x, y) if x == y => x,
+            (x, _) => {
+                let expected = format!("a batch of {x}, as A has, or of 1");
+                return Err(Error::shape("B", expected, format!("shape {b}")));
+            }
+        };
+        Ok(Gemm::new(m, n, k).batch(batch))
+    }
+}
+
+/// (batch, rows, columns) of a shape.
+fn matrix(shape: &Shape, name: &str) -> Result<(Option<usize>, usize, usize)> {
+    match *shape.dims() {
+        [rows, columns] => Ok((None, rows, columns)),
+        [batch, rows, columns] => Ok((Some(batch), rows, columns)),
+        _ => Err(Error::shape(name, "2 axes, or 3 with the batch first", format!("shape {shape}"))),
+    }
+}
+
+impl Context {
+    /// The matrix product A·B of two matrices, or of two batches of them; the result has a batch
+    /// axis if an operand has one.
+    ///
+    /// Transposed operands are transposed views: `ctx.gemm(a.view().transpose()?, &b)`. For α, β,
+    /// mixed element types and results written in place, see [`Gemm`].
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if the shapes do not fit, [`Error::Foreign`], [`Error::Unsupported`];
+    /// errors of the device.
+    pub fn gemm<'a, T: Element>(
+        &self,
+        a: impl Into<TensorView<'a, T>>,
+        b: impl Into<TensorView<'a, T>>,
+    ) -> Result<Tensor<T>> {
+        let (a, b) = (a.into(), b.into());
+        let problem = Gemm::of_shapes(a.shape(), b.shape())?.elements(T::DTYPE, T::DTYPE, T::DTYPE);
+        let plan = problem.plan(self)?;
+        let batched = a.shape().rank() == 3 || b.shape().rank() == 3;
+        let shape = if batched {
+            Shape::from([problem.batch, problem.m, problem.n])
+        } else {
+            Shape::from([problem.m, problem.n])
+        };
+        let mut c = self.zeros(shape)?;
+        plan.run(a, b, &mut c)?;
+        Ok(c)
+    }
+}

@@ -1,0 +1,336 @@
+//! Checks and choices of GEMM.
+
+use super::{Accuracy, Gemm, cpu, gpu};
+use crate::batch::Batch;
+use crate::context::Context;
+use crate::device::{Backend, Device};
+use crate::element::{DType, Element};
+use crate::error::{Error, Result};
+use crate::tensor::{Operand, TensorView, TensorViewMut};
+
+/// How a plan computes; prints as its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Algorithm {
+    /// f32 fused multiply-add on the GPU's plain arithmetic units, in tiles.
+    Simt(Tile),
+    /// The host's vector units, working in this type.
+    Cpu(DType),
+}
+
+impl std::fmt::Display for Algorithm {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Algorithm::Simt(tile) => {
+                write!(f, "simt-f32-{}x{}x{}", tile.m, tile.n, tile.k)
+            }
+            Algorithm::Cpu(dtype) => write!(f, "cpu-{dtype}"),
+        }
+    }
+}
+
+/// A workgroup's share of C and how its threads divide it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Tile {
+    /// Rows of C a workgroup computes.
+    pub m: usize,
+    /// Columns of C a workgroup computes.
+    pub n: usize,
+    /// How much of k is staged at a time.
+    pub k: usize,
+    /// Rows of C a thread computes.
+    pub thread_m: usize,
+    /// Columns of C a thread computes.
+    pub thread_n: usize,
+}
+
+impl Tile {
+    const fn new(m: usize, n: usize, k: usize, thread_m: usize, thread_n: usize) -> Self {
+        Tile { m, n, k, thread_m, thread_n }
+    }
+
+    /// Threads of a workgroup.
+    pub fn threads(&self) -> usize {
+        (self.m / self.thread_m) * (self.n / self.thread_n)
+    }
+
+    /// Bytes of workgroup memory.
+    fn storage(&self) -> usize {
+        (self.m + self.n) * self.k * DType::F32.size()
+    }
+}
+
+/// Largest first: a larger tile reads less, a smaller one makes more workgroups.
+pub(super) const TILES: [Tile; 4] = [
+    Tile::new(128, 256, 16, 8, 16),
+    Tile::new(128, 128, 16, 8, 8),
+    Tile::new(64, 64, 16, 4, 4),
+    Tile::new(32, 32, 16, 4, 4),
+];
+
+/// Fewer workgroups than this leave multiprocessors idle on the larger GPUs of today (an H100 has
+/// 132).
+const FILLS_A_GPU: usize = 120;
+
+/// What a choice depends on, as plain data.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Facts {
+    pub backend: Backend,
+    pub software: bool,
+    pub f16: bool,
+    pub workgroup_storage: usize,
+    pub invocations: usize,
+}
+
+impl Facts {
+    fn of(ctx: &Context) -> Self {
+        match ctx.device().gpu() {
+            Some(gpu) => Facts {
+                backend: Backend::Gpu,
+                software: gpu.is_software(),
+                f16: gpu.has_f16(),
+                workgroup_storage: gpu.limits().max_compute_workgroup_storage_size as usize,
+                invocations: gpu.limits().max_compute_invocations_per_workgroup as usize,
+            },
+            None => Facts {
+                backend: Backend::Cpu,
+                software: true,
+                f16: false,
+                workgroup_storage: 0,
+                invocations: 0,
+            },
+        }
+    }
+}
+
+/// The algorithm for a problem on a device with these facts. Pure.
+pub(super) fn choose(problem: &Gemm, facts: &Facts) -> Result<Algorithm> {
+    let elements = [problem.a, problem.b, problem.c];
+    let mut working = DType::F32;
+    for element in elements {
+        working = working.promote(element).ok_or_else(|| {
+            Error::unsupported(
+                format!("GEMM of {element} elements"),
+                "it is defined for f16, f32 and f64",
+            )
+        })?;
+    }
+    if facts.backend == Backend::Cpu {
+        return Ok(Algorithm::Cpu(working));
+    }
+    if working == DType::F64 {
+        return Err(Error::unsupported(
+            "GEMM of f64 elements on a GPU",
+            "the GPU path computes in f32; use the cpu backend",
+        ));
+    }
+    if elements.contains(&DType::F16) && !facts.f16 {
+        return Err(Error::unsupported(
+            "GEMM of f16 elements on this GPU",
+            "its driver lacks shader-f16; use f32 elements or the cpu backend",
+        ));
+    }
+    let fits = |tile: &&Tile| {
+        tile.storage() <= facts.workgroup_storage && tile.threads() <= facts.invocations
+    };
+    // A software driver compiles for longer than a small problem runs, and has no wide registers.
+    let mut candidates = TILES.iter().filter(fits).filter(|tile| !facts.software || tile.m <= 64);
+    // Wide enough for every multiprocessor, and most of it inside C.
+    let suits = |tile: &&Tile| {
+        let tiles = problem.m.div_ceil(tile.m).saturating_mul(problem.n.div_ceil(tile.n));
+        let covered = tiles as f64 * (tile.m * tile.n) as f64;
+        tiles.saturating_mul(problem.batch) >= FILLS_A_GPU
+            && (problem.m as f64 * problem.n as f64) >= 0.6 * covered
+    };
+    let smallest = candidates.clone().next_back();
+    let chosen = candidates.find(suits).or(smallest).ok_or_else(|| Error::Limit {
+        what: "GEMM's smallest tile".into(),
+        limit: "max_compute_workgroup_storage_size",
+        asked: TILES[TILES.len() - 1].storage() as u64,
+        allowed: facts.workgroup_storage as u64,
+    })?;
+    Ok(Algorithm::Simt(*chosen))
+}
+
+/// A checked, compiled matrix multiplication. Made by [`Gemm::plan`]; run as often as wanted.
+///
+/// ```
+/// use gvpie_core::{Backend, Context, Gemm};
+/// let ctx = Context::on(Backend::Cpu)?;
+/// let plan = Gemm::new(64, 64, 64).plan(&ctx)?;
+/// assert_eq!(plan.algorithm().to_string(), "cpu-f32");
+/// # Ok::<(), gvpie_core::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct GemmPlan {
+    problem: Gemm,
+    algorithm: Algorithm,
+    ctx: Context,
+}
+
+impl GemmPlan {
+    pub(super) fn new(problem: Gemm, ctx: &Context) -> Result<Self> {
+        let algorithm = choose(&problem, &Facts::of(ctx))?;
+        if let Algorithm::Simt(tile) = algorithm {
+            gpu::prepare(ctx, &problem, tile)?;
+        }
+        Ok(GemmPlan { problem, algorithm, ctx: ctx.clone() })
+    }
+
+    /// The problem it solves.
+    pub fn problem(&self) -> &Gemm {
+        &self.problem
+    }
+
+    /// How it computes.
+    pub fn algorithm(&self) -> Algorithm {
+        self.algorithm
+    }
+
+    /// Computes C ← α·op(A)·op(B) + β·C without waiting for the result.
+    ///
+    /// # Errors
+    /// [`Error::Shape`], [`Error::Element`] or [`Error::Foreign`] naming the operand that does not
+    /// fit the plan; errors of the device.
+    pub fn run<'a, 'c, A: Element, B: Element, C: Element>(
+        &self,
+        a: impl Into<TensorView<'a, A>>,
+        b: impl Into<TensorView<'a, B>>,
+        c: impl Into<TensorViewMut<'c, C>>,
+    ) -> Result<()> {
+        let mut batch = self.ctx.batch("gemm");
+        self.record(&mut batch, a, b, c)?;
+        batch.submit()
+    }
+
+    /// Records the same into a batch.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub fn record<'a, 'c, A: Element, B: Element, C: Element>(
+        &self,
+        batch: &mut Batch,
+        a: impl Into<TensorView<'a, A>>,
+        b: impl Into<TensorView<'a, B>>,
+        c: impl Into<TensorViewMut<'c, C>>,
+    ) -> Result<()> {
+        if !batch.device().is(self.ctx.device()) {
+            return Err(Error::Foreign { operand: "the batch".into() });
+        }
+        let Gemm { m, n, k, batch: count, .. } = self.problem;
+        let device = self.ctx.device();
+        let (a, b, c) = (a.into().operand(), b.into().operand(), c.into().operand());
+        c.check_distinct("C")?;
+        let p = &self.problem;
+        let a = Matrix::check(a, device, p.a, "A", [m, k], count, p.transpose_a)?;
+        let b = Matrix::check(b, device, p.b, "B", [k, n], count, p.transpose_b)?;
+        let c = Matrix::check(c, device, p.c, "C", [m, n], count, false)?;
+        if c.batch == 0 && count > 1 {
+            let expected = format!("a batch of {count}");
+            return Err(Error::shape("C", expected, "one matrix for all of them"));
+        }
+        if m == 0 || n == 0 || count == 0 {
+            return Ok(());
+        }
+        match self.algorithm {
+            Algorithm::Simt(tile) => gpu::record(batch, &self.ctx, p, tile, a, b, c),
+            Algorithm::Cpu(working) => {
+                let sizes = cpu::Sizes { m, n, k: p.effective_k(), batch: count };
+                let (alpha, beta) = (p.alpha, p.beta);
+                batch.host(move || run_host(sizes, working, alpha, &a, &b, beta, &c));
+                Ok(())
+            }
+        }
+    }
+}
+
+impl Gemm {
+    /// How much of k is summed: none where α = 0, so that A and B are not read.
+    pub(super) fn effective_k(&self) -> usize {
+        if self.alpha == 0.0 { 0 } else { self.k }
+    }
+}
+
+/// An operand as op() shows it: rows by columns, transposition and broadcasting already in the
+/// strides.
+#[derive(Debug, Clone)]
+pub(super) struct Matrix {
+    pub operand: Operand,
+    pub row: usize,
+    pub column: usize,
+    pub batch: usize,
+}
+
+impl Matrix {
+    fn check(
+        operand: Operand,
+        device: &Device,
+        dtype: DType,
+        name: &str,
+        [rows, columns]: [usize; 2],
+        batch: usize,
+        transposed: bool,
+    ) -> Result<Self> {
+        operand.check_device(device, name)?;
+        operand.check_dtype(dtype, name)?;
+        let given = if transposed { [columns, rows] } else { [rows, columns] };
+        let (found, strides, batch_stride) = match (operand.shape.dims(), &operand.strides[..]) {
+            (&[r, c], &[row, column]) => ([r, c], [row, column], 0),
+            (&[1, r, c], &[_, row, column]) => ([r, c], [row, column], 0),
+            (&[b, r, c], &[each, row, column]) if b == batch => ([r, c], [row, column], each),
+            _ => ([usize::MAX; 2], [0; 2], 0),
+        };
+        if found != given {
+            let [r, c] = given;
+            let batches = if batch == 1 { String::new() } else { format!(" or {batch}x{r}x{c}") };
+            let turned = if transposed { " (it is transposed)" } else { "" };
+            let expected = format!("shape {r}x{c}{batches}{turned}");
+            return Err(Error::shape(name, expected, format!("shape {}", operand.shape)));
+        }
+        let [row, column] = if transposed { [strides[1], strides[0]] } else { strides };
+        Ok(Matrix { operand, row, column, batch: batch_stride })
+    }
+
+    /// The same elements with rows and columns exchanged.
+    pub fn transposed(self) -> Self {
+        Matrix { row: self.column, column: self.row, ..self }
+    }
+}
+
+fn run_host(
+    sizes: cpu::Sizes,
+    working: DType,
+    alpha: f64,
+    a: &Matrix,
+    b: &Matrix,
+    beta: f64,
+    c: &Matrix,
+) -> Result<()> {
+    fn layout(x: &Matrix) -> cpu::Layout {
+        cpu::Layout {
+            dtype: x.operand.dtype,
+            offset: x.operand.offset,
+            row: x.row,
+            column: x.column,
+            batch: x.batch,
+        }
+    }
+    let (la, lb, lc) = (layout(a), layout(b), layout(c));
+    let gemm = match working {
+        DType::F64 => cpu::gemm::<f64>,
+        _ => cpu::gemm::<f32>,
+    };
+    a.operand.buffer.with_host(|bytes_a| {
+        b.operand.buffer.with_host(|bytes_b| {
+            c.operand.buffer.with_host_mut(|bytes_c| {
+                gemm(sizes, alpha, (bytes_a, la), (bytes_b, lb), beta, (bytes_c, lc))
+            })
+        })
+    })???
+}
+
+/// Shown where [`Accuracy`] is asked for by name.
+impl Accuracy {
+    /// Every accuracy, for help texts and tables.
+    pub const ALL: [Accuracy; 3] = [Accuracy::F32, Accuracy::Exact, Accuracy::F16];
+}

@@ -1,0 +1,361 @@
+//! What proves an implementation of GEMM: one table of hard cases, a naive f64 oracle, and the
+//! bound that the [module](super) promises. Tests, benchmarks, fuzzers and the self-check of the
+//! command all read this one.
+
+use super::{Algorithm, Gemm};
+use crate::context::Context;
+use crate::element::{DType, Element};
+use crate::error::{Error, Result};
+use crate::shape::span;
+use crate::tensor::TensorView;
+use half::f16;
+
+/// How one operand of a [`Case`] lies in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Storage {
+    /// Elements between the rows (columns, if column-major) of a matrix beyond its own.
+    pub pad: usize,
+    /// Elements before the first.
+    pub offset: usize,
+    /// Stored column by column.
+    pub column_major: bool,
+    /// One matrix for the whole batch.
+    pub broadcast: bool,
+    /// Distance between neighbours, less one.
+    pub spread: usize,
+}
+
+/// One problem with the memory layout of its operands.
+#[derive(Debug, Clone)]
+pub struct Case {
+    /// What makes it hard.
+    pub why: &'static str,
+    /// The problem.
+    pub problem: Gemm,
+    /// Layouts of A, B and C as given, before any transposition.
+    pub layouts: [Storage; 3],
+}
+
+/// What a case showed.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// The plan's choice.
+    pub algorithm: Algorithm,
+    /// The largest error of an element as a part of its bound; at most 1 if the result is right.
+    pub worst: f64,
+    /// The relative error in the Frobenius norm, against f64.
+    pub frobenius: f64,
+    /// The result, row-major, as f64.
+    pub result: Vec<f64>,
+}
+
+/// What outputs hold before, to show elements that were not written (or must not be).
+const SENTINEL: f64 = 1234.0;
+
+impl Case {
+    /// A problem with dense operands.
+    pub fn dense(why: &'static str, problem: Gemm) -> Self {
+        Case { why, problem, layouts: Default::default() }
+    }
+
+    fn a(self, layout: Storage) -> Self {
+        Case { layouts: [layout, self.layouts[1], self.layouts[2]], ..self }
+    }
+    fn b(self, layout: Storage) -> Self {
+        Case { layouts: [self.layouts[0], layout, self.layouts[2]], ..self }
+    }
+    fn c(self, layout: Storage) -> Self {
+        Case { layouts: [self.layouts[0], self.layouts[1], layout], ..self }
+    }
+    fn all(self, layout: Storage) -> Self {
+        Case { layouts: [layout; 3], ..self }
+    }
+
+    /// Runs the case on random operands of `seed` and holds the result against the oracle.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if an element is outside its bound or one outside C was written;
+    /// whatever the plan and the run return.
+    pub fn check(&self, ctx: &Context, seed: u64) -> Result<Outcome> {
+        match (self.problem.a, self.problem.b, self.problem.c) {
+            (DType::F32, DType::F32, DType::F32) => self.check_as::<f32, f32, f32>(ctx, seed),
+            (DType::F64, DType::F64, DType::F64) => self.check_as::<f64, f64, f64>(ctx, seed),
+            (DType::F16, DType::F16, DType::F16) => self.check_as::<f16, f16, f16>(ctx, seed),
+            (DType::F16, DType::F16, DType::F32) => self.check_as::<f16, f16, f32>(ctx, seed),
+            (DType::F16, DType::F32, DType::F32) => self.check_as::<f16, f32, f32>(ctx, seed),
+            (DType::F32, DType::F64, DType::F64) => self.check_as::<f32, f64, f64>(ctx, seed),
+            (DType::F32, DType::F32, DType::F16) => self.check_as::<f32, f32, f16>(ctx, seed),
+            (DType::F64, DType::F64, DType::F32) => self.check_as::<f64, f64, f32>(ctx, seed),
+            (a, b, c) => Err(Error::unsupported(
+                format!("the check of {a}, {b} and {c} elements"),
+                "the table holds none",
+            )),
+        }
+    }
+
+    fn check_as<A: Number, B: Number, C: Number>(
+        &self,
+        ctx: &Context,
+        seed: u64,
+    ) -> Result<Outcome> {
+        let p = &self.problem;
+        let turn = |rows, columns, turned| if turned { [columns, rows] } else { [rows, columns] };
+        let shapes = [turn(p.m, p.k, p.transpose_a), turn(p.k, p.n, p.transpose_b), [p.m, p.n]];
+        let [ga, gb, gc]: [Grid; 3] =
+            std::array::from_fn(|i| Grid::new(shapes[i], p.batch, self.layouts[i]));
+        let mut random = fastrand::Rng::with_seed(seed);
+        let mut fill = |grid: &Grid| -> Vec<f64> {
+            (0..grid.held).map(|_| random.f64() * 2.0 - 1.0).collect()
+        };
+        let a: Vec<A> = fill(&ga).iter().map(|&x| A::from_f64(x)).collect();
+        let b: Vec<B> = fill(&gb).iter().map(|&x| B::from_f64(x)).collect();
+        let mut before: Vec<C> = vec![C::from_f64(SENTINEL); gc.held];
+        if p.beta != 0.0 {
+            let values = fill(&gc);
+            gc.each(|_, at| before[at] = C::from_f64(values[at]));
+        }
+
+        let plan = p.plan(ctx)?;
+        let (ta, tb) = (ctx.upload([ga.held], &a)?, ctx.upload([gb.held], &b)?);
+        let mut tc = ctx.upload([gc.held], &before)?;
+        let out = tc.view_mut().map(|view| gc.of(view))?;
+        plan.run(ga.of(&ta.view())?, gb.of(&tb.view())?, out)?;
+        let after = tc.download()?;
+
+        let wide = |x: &[f64], grid: &Grid, turned| Dense::gather(x, grid, turned);
+        let a = wide(&a.iter().map(|x| x.to_f64()).collect::<Vec<_>>(), &ga, p.transpose_a);
+        let b = wide(&b.iter().map(|x| x.to_f64()).collect::<Vec<_>>(), &gb, p.transpose_b);
+        let c0: Vec<f64> = before.iter().map(|x| x.to_f64()).collect();
+        let (expected, bound) = oracle(p, &a, &b, &wide(&c0, &gc, false));
+        let mut inside = vec![false; gc.held];
+        let mut outcome = Outcome {
+            algorithm: plan.algorithm(),
+            worst: 0.0,
+            frobenius: 0.0,
+            result: Vec::with_capacity(expected.len()),
+        };
+        let (mut error_square, mut norm_square) = (0.0, 0.0);
+        gc.each(|index, at| {
+            inside[at] = true;
+            let found = after[at].to_f64();
+            let error = (found - expected[index]).abs();
+            let part = if error == 0.0 { 0.0 } else { error / bound[index] };
+            outcome.worst = outcome.worst.max(if part.is_nan() { f64::INFINITY } else { part });
+            outcome.result.push(found);
+            error_square += error * error;
+            norm_square += expected[index] * expected[index];
+        });
+        outcome.frobenius =
+            if norm_square > 0.0 { (error_square / norm_square).sqrt() } else { 0.0 };
+        let fault =
+            |message: String| Error::Internal { what: format!("GEMM: {}", self.why), message };
+        if outcome.worst > 1.0 {
+            let words =
+                format!("{:.3} times the error bound, by {}", outcome.worst, plan.algorithm());
+            return Err(fault(words));
+        }
+        let strayed = (0..gc.held).find(|&at| !inside[at] && after[at] != before[at]);
+        match strayed {
+            Some(at) => Err(fault(format!("element {at}, outside C, was written"))),
+            None => Ok(outcome),
+        }
+    }
+}
+
+/// An element type with its way to and from f64.
+trait Number: Element {
+    fn from_f64(value: f64) -> Self;
+    fn to_f64(&self) -> f64;
+}
+
+macro_rules! numbers {
+    ($($t:ty, $from:expr);*) => {$(
+        impl Number for $t {
+            fn from_f64(value: f64) -> Self { $from(value) }
+            fn to_f64(&self) -> f64 { f64::from(*self) }
+        }
+    )*};
+}
+numbers!(f16, f16::from_f64; f32, |x| x as f32; f64, |x| x);
+
+/// A batch of matrices in memory.
+struct Grid {
+    shape: [usize; 3],
+    strides: [usize; 3],
+    offset: usize,
+    /// Elements of the whole buffer, some past the last matrix among them.
+    held: usize,
+}
+
+impl Grid {
+    fn new([rows, columns]: [usize; 2], batch: usize, layout: Storage) -> Self {
+        let step = layout.spread + 1;
+        let (minor, major) = if layout.column_major { (rows, columns) } else { (columns, rows) };
+        let lead = minor * step + layout.pad;
+        let (row, column) = if layout.column_major { (step, lead) } else { (lead, step) };
+        let batch = if layout.broadcast { 1 } else { batch };
+        let strides = [lead * major, row, column];
+        let shape = [batch, rows, columns];
+        let held = span(&shape, &strides).unwrap_or(0) + layout.offset + 5;
+        Grid { shape, strides, offset: layout.offset, held }
+    }
+
+    fn of<'a, T: Element>(&self, whole: &TensorView<'a, T>) -> Result<TensorView<'a, T>> {
+        whole.strided(self.shape, &self.strides, self.offset)
+    }
+
+    /// Calls with (row-major index, position in the buffer).
+    fn each(&self, mut visit: impl FnMut(usize, usize)) {
+        let [batch, rows, columns] = self.shape;
+        for i in 0..batch * rows * columns {
+            let (b, r, c) = (i / (rows * columns), i / columns % rows, i % columns);
+            let [sb, sr, sc] = self.strides;
+            visit(i, self.offset + b * sb + r * sr + c * sc);
+        }
+    }
+}
+
+/// op(X), dense and row-major, with as many matrices as are stored.
+struct Dense {
+    data: Vec<f64>,
+    columns: usize,
+    /// Elements from one matrix to the next; 0 for one that serves the whole batch.
+    each: usize,
+}
+
+impl Dense {
+    fn gather(x: &[f64], grid: &Grid, turned: bool) -> Self {
+        let [batch, rows, columns] = grid.shape;
+        let mut data = vec![0.0; batch * rows * columns];
+        let plane = (rows * columns).max(1);
+        grid.each(|i, at| {
+            let (b, r, c) = (i / plane, i % plane / columns, i % columns);
+            data[b * plane + if turned { c * rows + r } else { r * columns + c }] = x[at];
+        });
+        let columns = if turned { rows } else { columns };
+        Dense { data, columns, each: if batch == 1 { 0 } else { plane } }
+    }
+
+    fn at(&self, index: usize, row: usize, column: usize) -> f64 {
+        self.data[index * self.each + row * self.columns + column]
+    }
+}
+
+/// The result in f64, term by term, and the bound on each element's error.
+fn oracle(p: &Gemm, a: &Dense, b: &Dense, c: &Dense) -> (Vec<f64>, Vec<f64>) {
+    let (mut values, mut bounds) = (Vec::new(), Vec::new());
+    // Every case's operands promote; were one not to, u would be zero and nothing pass.
+    let working = [p.a, p.b, p.c].into_iter().try_fold(DType::F32, DType::promote);
+    let u = working.map_or(0.0, DType::unit_roundoff);
+    for index in 0..p.batch {
+        for i in 0..p.m {
+            for j in 0..p.n {
+                let (mut sum, mut size) = (0.0_f64, 0.0_f64);
+                if p.alpha != 0.0 {
+                    for l in 0..p.k {
+                        let term = a.at(index, i, l) * b.at(index, l, j);
+                        sum += term;
+                        size += term.abs();
+                    }
+                }
+                let old = if p.beta == 0.0 { 0.0 } else { p.beta * c.at(index, i, j) };
+                let value = p.alpha * sum + old;
+                let k = p.k as f64;
+                let mut bound = (k + 4.0) * u * p.alpha.abs() * size + 3.0 * u * old.abs();
+                if working != Some(p.c) {
+                    // Rounding to a narrower C: relative, or half a step among its subnormals.
+                    bound += p.c.unit_roundoff() * (value.abs() + bound) + 2.0_f64.powi(-25);
+                }
+                values.push(value);
+                bounds.push(bound);
+            }
+        }
+    }
+    (values, bounds)
+}
+
+/// The table: sizes 0 and 1, tile edges, primes, strides, broadcasts, factors, element types, and
+/// grids past the limits of one dispatch.
+pub fn hard_cases() -> Vec<Case> {
+    let mut cases = Vec::new();
+    let mut add = |case: Case| cases.push(case);
+    for (m, n, k) in [(0, 5, 3), (5, 0, 3), (0, 0, 0)] {
+        add(Case::dense("an empty C", Gemm::new(m, n, k)));
+    }
+    add(Case::dense("an empty batch", Gemm::new(3, 3, 3).batch(0)));
+    add(Case::dense("nothing to sum", Gemm::new(5, 7, 0)));
+    add(Case::dense("nothing to sum, but C to keep", Gemm::new(5, 7, 0).beta(0.5)));
+    add(Case::dense("alpha is zero", Gemm::new(9, 5, 11).alpha(0.0).beta(-2.0)));
+    add(Case::dense("alpha and beta are zero", Gemm::new(9, 5, 11).alpha(0.0)));
+    for edge in [32, 64, 128] {
+        for (m, n, k) in [
+            (edge - 1, edge + 1, 16),
+            (edge, edge, 15),
+            (edge + 1, edge - 1, 17),
+            (edge, edge + 4, 32),
+        ] {
+            add(Case::dense("the edge of a tile", Gemm::new(m, n, k).beta(1.5)));
+        }
+    }
+    for (m, n, k) in [(1, 1, 1), (1, 1, 301), (1, 257, 64), (257, 1, 64), (2, 3, 5), (8, 8, 8)] {
+        add(Case::dense("small or thin", Gemm::new(m, n, k)));
+    }
+    for (m, n, k) in [(127, 131, 137), (61, 193, 67), (251, 13, 509)] {
+        add(Case::dense("primes", Gemm::new(m, n, k).alpha(0.7).beta(0.3)));
+        add(Case::dense("primes, A turned", Gemm::new(m, n, k).transpose_a()));
+        add(Case::dense("primes, B turned", Gemm::new(m, n, k).transpose_b().beta(1.0)));
+        add(Case::dense("primes, both turned", Gemm::new(m, n, k).transpose_a().transpose_b()));
+    }
+    for turned in 0..4 {
+        let mut p = Gemm::new(132, 260, 68).alpha(-1.0).beta(2.0);
+        p.transpose_a = turned & 1 == 1;
+        p.transpose_b = turned & 2 == 2;
+        add(Case::dense("whole vectors, every turn", p.clone()));
+        add(Case::dense("large enough for large tiles", Gemm { m: 1156, n: 1412, k: 20, ..p }));
+    }
+    let layouts = [
+        ("padded rows", Storage { pad: 3, ..Storage::default() }),
+        ("padded by whole vectors", Storage { pad: 4, offset: 8, ..Storage::default() }),
+        ("an odd offset", Storage { offset: 3, ..Storage::default() }),
+        ("column-major", Storage { column_major: true, ..Storage::default() }),
+        ("column-major, padded", Storage { column_major: true, pad: 5, ..Storage::default() }),
+        ("every third element", Storage { spread: 2, pad: 1, ..Storage::default() }),
+    ];
+    for (why, layout) in layouts {
+        let p = Gemm::new(68, 36, 44).beta(1.0);
+        add(Case::dense(why, p.clone()).a(layout));
+        add(Case::dense(why, p.clone()).b(layout));
+        add(Case::dense(why, p.clone()).c(layout));
+        add(Case::dense(why, p.clone().transpose_a().transpose_b()).all(layout));
+        add(Case::dense(why, Gemm { batch: 3, m: 33, ..p }).all(layout));
+    }
+    let one = Storage { broadcast: true, ..Storage::default() };
+    add(Case::dense("a batch", Gemm::new(17, 19, 23).batch(7).beta(1.0)));
+    add(Case::dense("one A for the batch", Gemm::new(40, 24, 16).batch(5)).a(one));
+    add(Case::dense("one B for the batch", Gemm::new(24, 40, 16).batch(5).transpose_b()).b(one));
+    add(Case::dense("one A and B for the batch", Gemm::new(4, 4, 4).batch(3)).a(one).b(one));
+    add(Case::dense("a batch past a grid's limit", Gemm::new(1, 2, 1).batch(65_537)));
+    add(Case::dense("tiles past a grid's limit", Gemm::new(65_535 * 64 + 1, 1, 1)));
+    use DType::{F16, F32, F64};
+    for (a, b, c) in [
+        (F16, F16, F16),
+        (F16, F16, F32),
+        (F16, F32, F32),
+        (F32, F32, F16),
+        (F64, F64, F64),
+        (F32, F64, F64),
+        (F64, F64, F32),
+    ] {
+        let p = Gemm::new(67, 36, 45).elements(a, b, c).beta(1.0);
+        let vectors = Gemm { m: 68, k: 44, ..p.clone() };
+        add(Case::dense("element types", p.clone())
+            .all(Storage { offset: 1, ..Storage::default() }));
+        add(Case::dense("element types, turned", p.transpose_a().transpose_b()));
+        add(Case::dense("element types in whole vectors", vectors.clone()));
+        add(Case::dense(
+            "element types in whole vectors, turned",
+            vectors.transpose_a().transpose_b(),
+        ));
+    }
+    cases
+}

@@ -1,0 +1,112 @@
+use super::plan::{Facts, TILES, choose};
+use super::proof::hard_cases;
+use super::*;
+use crate::device::Backend;
+
+fn gpu_facts() -> Facts {
+    Facts {
+        backend: Backend::Gpu,
+        software: false,
+        f16: true,
+        workgroup_storage: 49_152,
+        invocations: 1024,
+    }
+}
+
+fn chosen(problem: Gemm, facts: &Facts) -> String {
+    choose(&problem, facts).map_or_else(|error| error.to_string(), |a| a.to_string())
+}
+
+#[test]
+fn the_choice_follows_size_and_limits() {
+    let facts = gpu_facts();
+    assert_eq!(chosen(Gemm::new(4096, 4096, 4096), &facts), "simt-f32-128x256x16");
+    assert_eq!(chosen(Gemm::new(1024, 1024, 1024), &facts), "simt-f32-64x64x16");
+    assert_eq!(chosen(Gemm::new(256, 256, 256).batch(64), &facts), "simt-f32-128x256x16");
+    assert_eq!(chosen(Gemm::new(5, 5, 5), &facts), "simt-f32-32x32x16");
+    assert_eq!(chosen(Gemm::new(1, 1, 1).batch(100_000), &facts), "simt-f32-32x32x16");
+    let small = Facts { workgroup_storage: 16_384, invocations: 256, ..facts };
+    assert_eq!(chosen(Gemm::new(4096, 4096, 4096), &small), "simt-f32-128x128x16");
+    let software = Facts { software: true, ..facts };
+    assert_eq!(chosen(Gemm::new(4096, 4096, 4096), &software), "simt-f32-64x64x16");
+    let none = Facts { workgroup_storage: 1, ..facts };
+    assert!(matches!(choose(&Gemm::new(1, 1, 1), &none), Err(Error::Limit { .. })));
+}
+
+#[test]
+fn element_types_without_a_path_are_refused() {
+    let facts = gpu_facts();
+    let cpu = Facts { backend: Backend::Cpu, ..facts };
+    let of = |a, b, c| Gemm::new(2, 2, 2).elements(a, b, c);
+    let f64s = of(DType::F64, DType::F64, DType::F64);
+    assert!(matches!(choose(&f64s, &facts), Err(Error::Unsupported { .. })));
+    assert_eq!(chosen(f64s, &cpu), "cpu-f64");
+    assert_eq!(chosen(of(DType::F16, DType::F16, DType::F16), &cpu), "cpu-f32");
+    let halves = of(DType::F16, DType::F32, DType::F32);
+    assert_eq!(chosen(halves.clone(), &facts), "simt-f32-32x32x16");
+    let plain = Facts { f16: false, ..facts };
+    assert!(matches!(choose(&halves, &plain), Err(Error::Unsupported { .. })));
+    let integers = of(DType::I32, DType::F32, DType::F32);
+    assert!(matches!(choose(&integers, &cpu), Err(Error::Unsupported { .. })));
+}
+
+#[test]
+fn tiles_divide_evenly() {
+    for tile in TILES {
+        assert_eq!((tile.m % tile.thread_m, tile.n % tile.thread_n), (0, 0), "{tile:?}");
+        assert_eq!((tile.thread_m % 4, tile.thread_n % 4, tile.k % 4), (0, 0, 0), "{tile:?}");
+    }
+}
+
+#[test]
+fn the_host_passes_every_hard_case() {
+    let ctx = Context::on(Backend::Cpu).unwrap();
+    for case in hard_cases() {
+        case.check(&ctx, 7).unwrap_or_else(|error| panic!("{case:?}: {error}"));
+    }
+}
+
+#[test]
+fn mistaken_operands_are_named() {
+    let ctx = Context::on(Backend::Cpu).unwrap();
+    let plan = Gemm::new(2, 4, 3).plan(&ctx).unwrap();
+    let a = ctx.zeros::<f32>([2, 3]).unwrap();
+    let b = ctx.zeros::<f32>([3, 4]).unwrap();
+    let mut c = ctx.zeros::<f32>([2, 4]).unwrap();
+    plan.run(&a, &b, &mut c).unwrap();
+
+    let refused = |operand: &str, error: Error| match error {
+        Error::Shape { operand: named, .. } => assert_eq!(named, operand),
+        other => panic!("{other}"),
+    };
+    refused("A", plan.run(&b, &b, &mut c).unwrap_err());
+    refused("B", plan.run(&a, &a, &mut c).unwrap_err());
+    let mut wrong = ctx.zeros::<f32>([4, 2]).unwrap();
+    refused("C", plan.run(&a, &b, &mut wrong).unwrap_err());
+    let overlapping = c.view_mut().map(|view| view.strided([2, 4], &[1, 1], 0)).unwrap();
+    refused("C", plan.run(&a, &b, overlapping).unwrap_err());
+    refused("B", ctx.gemm(&a, &a).unwrap_err());
+    refused("A", ctx.gemm(&ctx.zeros::<f32>([3]).unwrap(), &b).unwrap_err());
+    let three = ctx.zeros::<f32>([3, 2, 3]).unwrap();
+    refused("B", ctx.gemm(&three, &ctx.zeros::<f32>([2, 3, 4]).unwrap()).unwrap_err());
+
+    let doubles = ctx.zeros::<f64>([3, 4]).unwrap();
+    assert!(matches!(plan.run(&a, &doubles, &mut c), Err(Error::Element { .. })));
+    let elsewhere = Context::on(Backend::Cpu).unwrap().zeros::<f32>([3, 4]).unwrap();
+    let error = plan.run(&a, &elsewhere, &mut c).unwrap_err();
+    assert_eq!(error, Error::Foreign { operand: "B".into() });
+}
+
+#[test]
+fn beta_zero_does_not_read_and_alpha_zero_does_not_look() {
+    let ctx = Context::on(Backend::Cpu).unwrap();
+    let nan = ctx.upload([2, 2], &[f32::NAN; 4]).unwrap();
+    let one = ctx.upload([2, 2], &[1.0_f32, 0.0, 0.0, 1.0]).unwrap();
+    let mut c = ctx.upload([2, 2], &[f32::NAN; 4]).unwrap();
+    Gemm::new(2, 2, 2).plan(&ctx).unwrap().run(&one, &one, &mut c).unwrap();
+    assert_eq!(c.download().unwrap(), [1.0, 0.0, 0.0, 1.0]);
+    let plan = Gemm::new(2, 2, 2).alpha(0.0).beta(3.0).plan(&ctx).unwrap();
+    plan.run(&nan, &nan, &mut c).unwrap();
+    assert_eq!(c.download().unwrap(), [3.0, 0.0, 0.0, 3.0]);
+    assert!(ctx.gemm(&nan, &one).unwrap().download().unwrap().iter().all(|x| x.is_nan()));
+}

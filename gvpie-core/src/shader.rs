@@ -1,0 +1,278 @@
+//! Shaders: loading, rendering and validating WGSL, with no device.
+//!
+//! A `.wgsl` file is used as it stands; a `.wgsl.jinja` file is a MiniJinja template whose values
+//! come from the plan. Both are looked up by name in [`sources`].
+
+use crate::error::{Error, Result};
+use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::sync::OnceLock;
+
+/// Every shader of the project: file name and text.
+const SOURCES: &[(&str, &str)] = &[
+    ("selftest.wgsl", include_str!("../shaders/selftest.wgsl")),
+    ("gemm_simt.wgsl.jinja", include_str!("../shaders/gemm_simt.wgsl.jinja")),
+];
+
+/// WGSL from outside the crate may be this long; naga's parser recurses, and this much of it fits
+/// the stack it is given.
+const MAX_SOURCE: usize = 64 << 10;
+
+/// Every shader of the crate, as (file name, text).
+pub fn sources() -> &'static [(&'static str, &'static str)] {
+    SOURCES
+}
+
+/// What a template is rendered with.
+pub(crate) type Values = BTreeMap<&'static str, minijinja::Value>;
+
+fn environment() -> &'static minijinja::Environment<'static> {
+    static ENVIRONMENT: OnceLock<minijinja::Environment<'static>> = OnceLock::new();
+    ENVIRONMENT.get_or_init(|| {
+        let mut environment = minijinja::Environment::new();
+        environment.set_undefined_behavior(minijinja::UndefinedBehavior::Strict);
+        environment.set_trim_blocks(true);
+        environment.set_lstrip_blocks(true);
+        environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
+        environment.set_loader(|name| {
+            Ok(SOURCES.iter().find(|(file, _)| *file == name).map(|(_, text)| text.to_string()))
+        });
+        environment
+    })
+}
+
+/// The WGSL of a shader of this crate.
+pub(crate) fn render(name: &str, values: &Values) -> Result<String> {
+    let broken = |error: minijinja::Error| Error::Shader {
+        label: name.into(),
+        message: format!("{error:#}"),
+    };
+    environment().get_template(name).map_err(broken)?.render(values).map_err(broken)
+}
+
+/// A validated module.
+pub(crate) struct Module {
+    pub module: naga::Module,
+    pub info: ModuleInfo,
+}
+
+/// Parses and validates WGSL; the error quotes the lines it is about.
+pub(crate) fn parse(label: &str, source: &str) -> Result<Module> {
+    let shader = |message: String| Error::Shader { label: label.into(), message };
+    let module = naga::front::wgsl::parse_str(source)
+        .map_err(|error| shader(error.emit_to_string_with_path(source, label)))?;
+    let info = Validator::new(ValidationFlags::all(), Capabilities::all())
+        .validate(&module)
+        .map_err(|error| shader(error.emit_to_string_with_path(source, label)))?;
+    Ok(Module { module, info })
+}
+
+/// Runs `compile` where WGSL from outside the crate can do no harm: bounded in length, on a stack
+/// that the deepest nesting of that length cannot overflow.
+#[cfg(not(target_arch = "wasm32"))]
+pub(crate) fn contained<T: Send>(
+    label: &str,
+    source: &str,
+    compile: impl FnOnce() -> Result<T> + Send,
+) -> Result<T> {
+    if source.len() > MAX_SOURCE {
+        return Err(Error::Limit {
+            what: format!("the source of shader '{label}'"),
+            limit: "bytes of WGSL",
+            asked: source.len() as u64,
+            allowed: MAX_SOURCE as u64,
+        });
+    }
+    let failed = |message: &str| Error::Shader { label: label.into(), message: message.into() };
+    std::thread::scope(|scope| {
+        std::thread::Builder::new()
+            .stack_size(64 << 20)
+            .spawn_scoped(scope, compile)
+            .map_err(|error| failed(&format!("no thread to compile on: {error}")))?
+            .join()
+            .unwrap_or_else(|_| Err(failed("the WGSL compiler panicked on this source")))
+    })
+}
+
+/// How a shader uses one binding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// A uniform block of this many bytes: the kernel's parameters.
+    Uniform(u32),
+    /// A storage buffer that is only read.
+    Read,
+    /// A storage buffer that is read and written.
+    ReadWrite,
+}
+
+impl std::fmt::Display for Access {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Access::Uniform(bytes) => write!(f, "a uniform block of {bytes} bytes"),
+            Access::Read => f.write_str("a storage buffer to read"),
+            Access::ReadWrite => f.write_str("a storage buffer to write"),
+        }
+    }
+}
+
+/// What a compute entry point declares, read off its source.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Reflection {
+    /// The entry point's name.
+    pub entry: String,
+    /// Invocations of a workgroup along x, y and z.
+    pub workgroup: [u32; 3],
+    /// Bytes of workgroup memory it uses.
+    pub workgroup_storage: u64,
+    /// Bindings of group 0 as (index, access), by index.
+    pub bindings: Vec<(u32, Access)>,
+    /// Members of the uniform block as (name, byte offset).
+    pub params: Vec<(String, usize)>,
+}
+
+/// Reads an entry point's interface; `entry` may be left out where there is only one.
+///
+/// # Errors
+/// [`Error::Shader`] where the source does not compile; [`Error::Binding`] where there is no such
+/// entry point or a binding is of a kind that kernels cannot have.
+pub fn reflect(label: &str, source: &str, entry: Option<&str>) -> Result<Reflection> {
+    reflection(label, &parse(label, source)?, entry)
+}
+
+pub(crate) fn reflection(label: &str, parsed: &Module, entry: Option<&str>) -> Result<Reflection> {
+    let Module { module, info } = parsed;
+    let refuse = |place: String, expected: &str, found: String| Error::Binding {
+        kernel: label.into(),
+        place,
+        expected: expected.into(),
+        found,
+    };
+    let compute = |e: &&naga::EntryPoint| e.stage == naga::ShaderStage::Compute;
+    let points = &module.entry_points;
+    let chosen = match entry {
+        Some(name) => points.iter().filter(compute).find(|e| e.name == name),
+        None if points.iter().filter(compute).count() == 1 => points.iter().find(compute),
+        None => None,
+    };
+    let Some(point) = chosen else {
+        let mut names = String::new();
+        for e in points.iter().filter(compute) {
+            let _ = write!(names, "'{}' ", e.name); // writing to a string cannot fail
+        }
+        let expected = match entry {
+            Some(name) => format!("a compute entry point named '{name}'"),
+            None => "one compute entry point, or its name".into(),
+        };
+        let found = if names.is_empty() { "none".to_string() } else { names.trim_end().into() };
+        return Err(refuse("entry point".into(), &expected, found));
+    };
+
+    let index = points.iter().position(|e| std::ptr::eq(e, point)).unwrap_or(0);
+    let uses = info.get_entry_point(index);
+    let layouts = module.to_ctx();
+    let mut bindings = Vec::new();
+    let mut params = Vec::new();
+    let mut workgroup_storage = 0;
+    for (handle, global) in module.global_variables.iter() {
+        if uses[handle].is_empty() {
+            continue;
+        }
+        let size = module.types[global.ty].inner.size(layouts);
+        let access = match global.space {
+            naga::AddressSpace::WorkGroup => {
+                workgroup_storage += u64::from(size);
+                continue;
+            }
+            naga::AddressSpace::Uniform => {
+                if let naga::TypeInner::Struct { members, .. } = &module.types[global.ty].inner {
+                    let named = |m: &naga::StructMember| {
+                        Some((m.name.clone().unwrap_or_default(), m.offset as usize))
+                    };
+                    params = members.iter().filter_map(named).collect();
+                }
+                Access::Uniform(size)
+            }
+            naga::AddressSpace::Storage { access } => {
+                if access.contains(naga::StorageAccess::STORE) {
+                    Access::ReadWrite
+                } else {
+                    Access::Read
+                }
+            }
+            naga::AddressSpace::Private | naga::AddressSpace::Function => continue,
+            other => {
+                let name = global.name.clone().unwrap_or_default();
+                let found = format!("{other:?}");
+                return Err(refuse(format!("'{name}'"), "a uniform or storage buffer", found));
+            }
+        };
+        match &global.binding {
+            Some(binding) if binding.group == 0 => bindings.push((binding.binding, access)),
+            Some(binding) => {
+                let place = format!("binding {} of group {}", binding.binding, binding.group);
+                return Err(refuse(place, "bindings in group 0", "another group".into()));
+            }
+            None => {}
+        }
+    }
+    bindings.sort_unstable_by_key(|(index, _)| *index);
+    Ok(Reflection {
+        entry: point.name.clone(),
+        workgroup: point.workgroup_size,
+        workgroup_storage,
+        bindings,
+        params,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SCALE: &str = "
+        struct Params { n: u32, factor: f32 }
+        @group(0) @binding(0) var<uniform> params: Params;
+        @group(0) @binding(2) var<storage, read_write> y: array<f32>;
+        @group(0) @binding(1) var<storage, read> x: array<f32>;
+        var<workgroup> tile: array<vec4<f32>, 64>;
+        @compute @workgroup_size(64) fn scale(@builtin(local_invocation_index) i: u32) {
+            tile[i] = vec4(x[i]);
+            workgroupBarrier();
+            if (i < params.n) { y[i] = params.factor * tile[63u - i].x; }
+        }";
+
+    #[test]
+    fn an_interface_is_read_off_the_source() {
+        let r = reflect("scale", SCALE, None).unwrap();
+        assert_eq!(r.entry, "scale");
+        assert_eq!(r.workgroup, [64, 1, 1]);
+        assert_eq!(r.workgroup_storage, 1024);
+        let expected = [(0, Access::Uniform(8)), (1, Access::Read), (2, Access::ReadWrite)];
+        assert_eq!(r.bindings, expected);
+        assert_eq!(r.params, [("n".into(), 0), ("factor".into(), 4)]);
+    }
+
+    #[test]
+    fn a_missing_entry_point_lists_those_there_are() {
+        let error = reflect("scale", SCALE, Some("main")).unwrap_err().to_string();
+        assert!(error.contains("'main'") && error.contains("'scale'"), "{error}");
+    }
+
+    #[test]
+    fn a_shader_that_does_not_compile_is_quoted() {
+        let error = parse("bad", "fn f() -> f32 { return 1u; }").err().unwrap().to_string();
+        assert!(error.contains("return 1u"), "{error}");
+    }
+
+    #[test]
+    fn hostile_sources_are_refused_not_fatal() {
+        let deep = format!("const x = {}1;", "-(".repeat(16_000));
+        assert!(contained("deep", &deep, || parse("deep", &deep).map(drop)).is_err());
+        let chain = format!("const x = 1{};", "+1".repeat(30_000));
+        let _ = contained("chain", &chain, || parse("chain", &chain).map(drop)); // only: returns
+        let long = " ".repeat(MAX_SOURCE + 1);
+        let refused = contained("long", &long, || parse("long", &long).map(drop));
+        assert!(matches!(refused, Err(Error::Limit { .. })));
+    }
+}

@@ -1,0 +1,42 @@
+//! The GPU that tests run on.
+
+use gvpie_core::{Backend, Context, ContextOptions};
+
+/// What `GVPIE_GPU` asks for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Wish {
+    Require,
+    Auto,
+    Off,
+}
+
+pub fn wish() -> Wish {
+    match std::env::var("GVPIE_GPU").as_deref() {
+        Ok("require") => Wish::Require,
+        Ok("off") => Wish::Off,
+        Ok("auto") | Err(_) => Wish::Auto,
+        Ok(other) => panic!("GVPIE_GPU={other}: expected require, auto or off"),
+    }
+}
+
+/// A GPU context with these options, or `None`, said aloud, where there may be none.
+pub fn gpu_with(options: ContextOptions) -> Option<Context> {
+    if wish() == Wish::Off {
+        eprintln!("SKIPPED: GVPIE_GPU=off");
+        return None;
+    }
+    let options = ContextOptions { backend: Some(Backend::Gpu), ..options };
+    match pollster::block_on(Context::request(options)) {
+        Ok(context) => Some(context),
+        Err(error) if wish() == Wish::Auto => {
+            eprintln!("SKIPPED: {error}");
+            None
+        }
+        Err(error) => panic!("GVPIE_GPU=require: {error}"),
+    }
+}
+
+/// A GPU context as the environment describes it.
+pub fn gpu() -> Option<Context> {
+    gpu_with(ContextOptions::from_env().unwrap())
+}

@@ -1,0 +1,8 @@
+//! The proof of the whole, in one binary; each module is one kind of evidence.
+//!
+//! `GVPIE_GPU` says what to do about a GPU: `require` fails without one (software Vulkan counts),
+//! `off` leaves the tests named `gpu` out, `auto` runs them where an adapter is found.
+
+mod adapter;
+mod parity;
+mod shaders;

@@ -1,0 +1,59 @@
+//! What would otherwise be a comment 'keep in sync', proved without a GPU.
+
+use gvpie_core::{Access, Kernel, driver, gemm, shader};
+
+/// Every kernel that any plan can ask for.
+fn kernels() -> Vec<Kernel> {
+    let mut all = vec![driver::kernel()];
+    all.extend(gemm::kernels());
+    all
+}
+
+#[test]
+fn every_rendering_validates_and_agrees_with_rust() {
+    for kernel in kernels() {
+        let label = kernel.label();
+        let reflection = kernel.reflect().unwrap_or_else(|error| panic!("{error}"));
+        let shader: Vec<(&str, usize)> =
+            reflection.params.iter().map(|(name, at)| (name.as_str(), *at)).collect();
+        assert_eq!(kernel.param_fields(), shader, "{label}: Params");
+        let size = reflection.bindings.iter().find_map(|(_, access)| match access {
+            Access::Uniform(size) => Some(*size as usize),
+            Access::Read | Access::ReadWrite => None,
+        });
+        // All parameters so far are words: the block ends one word after its last field.
+        assert_eq!(size, kernel.param_fields().last().map(|(_, at)| at + 4), "{label}: size");
+        let expected: Vec<u32> = (0..reflection.bindings.len() as u32).collect();
+        let numbers: Vec<u32> = reflection.bindings.iter().map(|(index, _)| *index).collect();
+        assert_eq!(numbers, expected, "{label}: bindings count from 0 without gaps");
+        let order: Vec<u8> = reflection
+            .bindings
+            .iter()
+            .map(|(_, access)| match access {
+                Access::Uniform(_) => 0,
+                Access::Read => 1,
+                Access::ReadWrite => 2,
+            })
+            .collect();
+        assert!(order.is_sorted(), "{label}: parameters, inputs, outputs");
+    }
+}
+
+#[test]
+fn every_shader_file_is_loaded_and_every_shader_is_used() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/shaders");
+    let mut files: Vec<String> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap())
+        .filter(|entry| entry.file_type().unwrap().is_file())
+        .map(|entry| entry.file_name().into_string().unwrap())
+        .collect();
+    files.sort();
+    let mut loaded: Vec<String> = shader::sources().iter().map(|(n, _)| n.to_string()).collect();
+    loaded.sort();
+    assert_eq!(files, loaded);
+    let used: Vec<String> = kernels().iter().filter_map(|k| k.shader().map(String::from)).collect();
+    for name in &loaded {
+        assert!(used.contains(name), "{name} is used by no kernel");
+    }
+}
