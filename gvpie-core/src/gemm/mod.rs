@@ -148,6 +148,26 @@ impl Gemm {
         Gemm { accuracy, ..self }
     }
 
+    /// Rows of C: m.
+    pub fn rows(&self) -> usize {
+        self.m
+    }
+
+    /// Columns of C: n.
+    pub fn columns(&self) -> usize {
+        self.n
+    }
+
+    /// Columns of op(A): k.
+    pub fn depth(&self) -> usize {
+        self.k
+    }
+
+    /// Products of the batch.
+    pub fn count(&self) -> usize {
+        self.batch
+    }
+
     /// Floating-point operations: 2·m·n·k a product of the batch.
     pub fn flops(&self) -> f64 {
         2.0 * self.m as f64 * self.n as f64 * self.k as f64 * self.batch as f64

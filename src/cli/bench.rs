@@ -1,0 +1,401 @@
+//! `gvpie bench`: rates of the operations, from checked results.
+
+use super::gemm::FloatName;
+use super::{Arguments, Failure};
+use crate::output::print;
+use clap::{Args, ValueEnum};
+use gvpie_core::gemm::GemmPlan;
+use gvpie_core::{Backend, Context, DType, Element, Gemm, Tensor, f16};
+use serde::Serialize;
+use std::time::Duration;
+
+/// Measure operations, with checked results.
+///
+/// Each row is the median of seven runs after a warm-up, on random operands; a run repeats the
+/// operation until it has taken about 40 ms, and is timed by the device's own clock where it has
+/// one. Elements of each result are recomputed in double precision; a wrong one fails the bench.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// What to measure; all operations unless named
+    #[arg(value_enum, value_name = "OP")]
+    pub ops: Vec<Op>,
+    /// A shape MxNxK, or BxMxNxK for a batch; may be given more than once
+    #[arg(long, value_name = "MxNxK", value_parser = parse_shape)]
+    pub shape: Vec<Extents>,
+    /// Element type
+    #[arg(
+        long,
+        value_enum,
+        hide_possible_values = true,
+        default_value = "f32",
+        value_name = "f16|f32|f64"
+    )]
+    pub dtype: FloatName,
+    /// Print comma-separated values (RFC 4180)
+    #[arg(long, conflicts_with = "json")]
+    pub csv: bool,
+}
+
+/// An operation that can be measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Op {
+    /// Copying within the device's memory: the ceiling of all that is bound by memory
+    Copy,
+    /// Matrix products
+    Gemm,
+}
+
+/// The extents of a batch of products.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Extents {
+    /// Products of the batch.
+    pub batch: usize,
+    /// Rows of C.
+    pub m: usize,
+    /// Columns of C.
+    pub n: usize,
+    /// Length of the sums.
+    pub k: usize,
+}
+
+fn parse_shape(text: &str) -> Result<Extents, String> {
+    let extents: Vec<usize> = text
+        .split(['x', 'X'])
+        .map(|part| part.trim().parse().ok().filter(|&extent| extent > 0))
+        .collect::<Option<_>>()
+        .ok_or("expected positive whole numbers, as in 4096x4096x4096")?;
+    match extents[..] {
+        [m, n, k] => Ok(Extents { batch: 1, m, n, k }),
+        [batch, m, n, k] => Ok(Extents { batch, m, n, k }),
+        _ => Err(format!("expected MxNxK or BxMxNxK, found {} numbers", extents.len())),
+    }
+}
+
+/// One measurement.
+#[derive(Debug, Clone, Serialize)]
+pub struct Row {
+    /// The operation.
+    pub op: &'static str,
+    /// The element type.
+    pub dtype: &'static str,
+    /// Extents, without the batch.
+    pub shape: String,
+    /// Products of the batch.
+    pub batch: usize,
+    /// The algorithm that was chosen.
+    pub path: String,
+    /// The median time of one, in milliseconds.
+    pub ms_median: f64,
+    /// Work over time.
+    pub rate: f64,
+    /// The rate's unit.
+    pub unit: &'static str,
+    /// What computed it.
+    pub adapter: String,
+    /// Its driver.
+    pub driver: String,
+}
+
+/// The fixed table of GEMM on a GPU; `gvpie bench gemm` on a CPU stops at 2048.
+const TABLE: [(usize, [usize; 3]); 12] = [
+    (1, [512; 3]),
+    (1, [1024; 3]),
+    (1, [2048; 3]),
+    (1, [4096; 3]),
+    (1, [8192; 3]),
+    (1, [16384; 3]),
+    (1, [4096, 64, 4096]),
+    (1, [64, 4096, 4096]),
+    (1, [4096, 4096, 64]),
+    (1, [1, 4096, 4096]),
+    (64, [256; 3]),
+    (1, [7, 1023, 4097]),
+];
+
+/// Runs the subcommand.
+///
+/// # Errors
+/// [`Failure`]; rows measured before it are printed.
+pub fn run(arguments: &Arguments, options: &Options) -> Result<(), Failure> {
+    let ctx = arguments.context()?;
+    let wanted = |op| options.ops.is_empty() || options.ops.contains(&op);
+    let shapes: Vec<Extents> = if options.shape.is_empty() {
+        // A processor, also one that poses as a GPU, is not asked for minutes of work.
+        let modest = ctx.device().gpu().is_none_or(|gpu| gpu.is_software());
+        let most = if modest { 2 * 2048_usize.pow(3) } else { usize::MAX };
+        let all = TABLE.iter().map(|&(batch, [m, n, k])| Extents { batch, m, n, k });
+        all.filter(|e| 2 * e.m * e.n * e.k <= most).collect()
+    } else {
+        options.shape.clone()
+    };
+    let dtype = DType::from(options.dtype);
+    let mut jobs: Vec<Option<Extents>> = Vec::new(); // None: the copy
+    jobs.extend(wanted(Op::Copy).then_some(None));
+    jobs.extend(shapes.into_iter().filter(|_| wanted(Op::Gemm)).map(Some));
+
+    let bar = super::progress(jobs.len() as u64);
+    let mut rows = Vec::new();
+    let mut failure = None;
+    for job in jobs {
+        bar.set_message(job.map_or("copy".into(), |e| format!("{}x{}x{}", e.m, e.n, e.k)));
+        let measured = match job {
+            None => copy(&ctx),
+            Some(extents) => gemm(&ctx, extents, dtype).map(Some),
+        };
+        match measured {
+            Ok(row) => rows.extend(row),
+            Err(error) => {
+                failure = Some(error);
+                break;
+            }
+        }
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    print(&render(&rows, options.csv, arguments.json))?;
+    failure.map_or(Ok(()), Err)
+}
+
+fn render(rows: &[Row], csv: bool, json: bool) -> String {
+    if json {
+        return serde_json::json!(rows).to_string() + "\n";
+    }
+    if csv {
+        let mut writer =
+            csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
+        for row in rows {
+            // A vector takes all that is written to it.
+            let _ = writer.serialize(Row {
+                ms_median: round(row.ms_median),
+                rate: round(row.rate),
+                ..row.clone()
+            });
+        }
+        return writer
+            .into_inner()
+            .ok()
+            .and_then(|bytes| String::from_utf8(bytes).ok())
+            .unwrap_or_default();
+    }
+    let mut text = String::new();
+    if let Some(row) = rows.first() {
+        text += &format!("{}, {}\n", row.adapter, row.driver);
+        text += &format!(
+            "{:<6} {:<5} {:<20} {:>5} {:<22} {:>10} {:>10}\n",
+            "op", "dtype", "shape", "batch", "path", "ms", "rate"
+        );
+    }
+    for row in rows {
+        text += &format!(
+            "{:<6} {:<5} {:<20} {:>5} {:<22} {:>10.4} {:>10.2} {}\n",
+            row.op, row.dtype, row.shape, row.batch, row.path, row.ms_median, row.rate, row.unit
+        );
+    }
+    text
+}
+
+/// To a ten-thousandth, as far as the clock can be trusted.
+fn round(value: f64) -> f64 {
+    (value * 1e4).round() / 1e4
+}
+
+/// The median time of one operation: `record` records one into a batch.
+fn median_time(
+    ctx: &Context,
+    mut record: impl FnMut(&mut gvpie_core::Batch) -> gvpie_core::Result<()>,
+) -> gvpie_core::Result<Duration> {
+    let mut time = |repeats: u32| {
+        let mut batch = ctx.batch("bench");
+        (0..repeats).try_for_each(|_| record(&mut batch))?;
+        batch.time()
+    };
+    time(1)?; // compiles, fills caches, raises clocks
+    let once = time(2)? / 2;
+    let target = Duration::from_millis(40);
+    let repeats = (target.as_secs_f64() / once.as_secs_f64().max(1e-7)).clamp(1.0, 500.0) as u32;
+    let runs = if once > Duration::from_secs(1) { 1 } else { 7 };
+    let mut times = (0..runs).map(|_| time(repeats)).collect::<Result<Vec<_>, _>>()?;
+    times.sort_unstable();
+    Ok(times[times.len() / 2] / repeats)
+}
+
+fn row(ctx: &Context, op: &'static str, time: Duration) -> Row {
+    Row {
+        op,
+        dtype: "f32",
+        shape: String::new(),
+        batch: 1,
+        path: String::new(),
+        ms_median: time.as_secs_f64() * 1e3,
+        rate: 0.0,
+        unit: "",
+        adapter: ctx.adapter(),
+        driver: ctx.driver(),
+    }
+}
+
+/// A GEMM of f16, f32 or f64.
+pub(super) fn gemm(ctx: &Context, extents: Extents, dtype: DType) -> Result<Row, Failure> {
+    let Extents { batch, m, n, k } = extents;
+    let problem = Gemm::new(m, n, k).batch(batch).elements(dtype, dtype, dtype);
+    let plan = problem.plan(ctx)?;
+    let measured = match dtype {
+        DType::F16 => measure::<f16>(ctx, &plan, extents),
+        DType::F64 => measure::<f64>(ctx, &plan, extents),
+        _ => measure::<f32>(ctx, &plan, extents),
+    };
+    let time = measured?;
+    Ok(Row {
+        dtype: dtype.name(),
+        shape: format!("{m}x{n}x{k}"),
+        batch,
+        path: plan.algorithm().to_string(),
+        rate: problem.flops() / time.as_secs_f64() / 1e12,
+        unit: "TFLOP/s",
+        ..row(ctx, "gemm", time)
+    })
+}
+
+/// A number that random operands are made of and results are checked in.
+trait Number: Element + Into<f64> {
+    fn draw(random: &mut fastrand::Rng) -> Self;
+}
+impl Number for f16 {
+    fn draw(random: &mut fastrand::Rng) -> Self {
+        f16::from_f32(random.f32() - 0.5)
+    }
+}
+impl Number for f32 {
+    fn draw(random: &mut fastrand::Rng) -> Self {
+        random.f32() - 0.5
+    }
+}
+impl Number for f64 {
+    fn draw(random: &mut fastrand::Rng) -> Self {
+        random.f64() - 0.5
+    }
+}
+
+fn measure<T: Number>(ctx: &Context, plan: &GemmPlan, e: Extents) -> Result<Duration, Failure> {
+    let mut random = fastrand::Rng::with_seed(1);
+    let mut draw = |count: usize| -> Vec<T> { (0..count).map(|_| T::draw(&mut random)).collect() };
+    let (a, b) = (draw(e.batch * e.m * e.k), draw(e.batch * e.k * e.n));
+    let ta = ctx.upload([e.batch, e.m, e.k], &a)?;
+    let tb = ctx.upload([e.batch, e.k, e.n], &b)?;
+    let mut c = ctx.zeros::<T>([e.batch, e.m, e.n])?;
+    let time = median_time(ctx, |batch| plan.record(batch, &ta, &tb, &mut c))?;
+    spot_check(e, &a, &b, &c)?;
+    Ok(time)
+}
+
+/// Recomputes corners and random elements in double precision.
+fn spot_check<T: Number>(e: Extents, a: &[T], b: &[T], c: &Tensor<T>) -> Result<(), Failure> {
+    let mut random = fastrand::Rng::with_seed(2);
+    let corner = [(0, 0, 0), (e.batch - 1, e.m - 1, e.n - 1)];
+    let drawn =
+        (0..62).map(|_| (random.usize(..e.batch), random.usize(..e.m), random.usize(..e.n)));
+    let wide: fn(T) -> f64 = T::into;
+    // The working precision is the element's own, but f32 at least.
+    let stored = T::DTYPE.unit_roundoff();
+    let working = stored.min(DType::F32.unit_roundoff());
+    for (index, i, j) in corner.into_iter().chain(drawn).collect::<Vec<_>>() {
+        let (mut sum, mut size) = (0.0, 0.0);
+        for l in 0..e.k {
+            let term = wide(a[(index * e.m + i) * e.k + l]) * wide(b[(index * e.k + l) * e.n + j]);
+            sum += term;
+            size += f64::abs(term);
+        }
+        let view = c.view().slice(0, index..index + 1)?.slice(1, i..i + 1)?.slice(2, j..j + 1)?;
+        let found = wide(view.download()?[0]);
+        let bound = (e.k as f64 + 4.0) * working * size + stored * f64::abs(sum);
+        let close = (found - sum).abs() <= bound; // false for NaN too
+        if !close {
+            let words = format!("C[{index}, {i}, {j}] is {found}, {sum} in double precision");
+            return Err(Failure::Wrong(words));
+        }
+    }
+    Ok(())
+}
+
+/// Copies 256 MiB (32 MiB on a processor) within the device's memory, by a kernel on a GPU.
+fn copy(ctx: &Context) -> Result<Option<Row>, Failure> {
+    let bytes = ctx.device().gpu().map_or(32 << 20, |gpu| {
+        let most = u64::from(gpu.limits().max_storage_buffer_binding_size).min(256 << 20);
+        if gpu.is_software() { most.min(32 << 20) } else { most }
+    });
+    let count = (bytes / 4) as usize;
+    if ctx.backend() == Backend::Cpu {
+        return Ok(None);
+    }
+    let source: Vec<u32> = (0..count as u32).map(|i| i.wrapping_mul(2_654_435_761)).collect();
+    let from = ctx.upload([count], &source)?;
+    let mut to = ctx.zeros::<u32>([count])?;
+    let kernel = gvpie_core::Kernel::wgsl("copy", COPY);
+    let pipeline = ctx.pipeline(&kernel)?;
+    let groups = (count / 4).div_ceil(256) as u32;
+    let grid = [groups.min(65_535), groups.div_ceil(65_535), 1];
+    let time = median_time(ctx, |batch| {
+        let bindings = gvpie_core::Bindings::new().read(&from).write(&mut to);
+        batch.dispatch(&pipeline, bindings, grid)
+    })?;
+    if to.download()? != source {
+        return Err(Failure::Wrong("the copy differs from its source".into()));
+    }
+    Ok(Some(Row {
+        dtype: "u32",
+        shape: count.to_string(),
+        path: "wgsl".into(),
+        rate: 2.0 * bytes as f64 / time.as_secs_f64() / 1e9,
+        unit: "GB/s",
+        ..row(ctx, "copy", time)
+    }))
+}
+
+const COPY: &str = "
+@group(0) @binding(0) var<storage, read> source: array<vec4<u32>>;
+@group(0) @binding(1) var<storage, read_write> destination: array<vec4<u32>>;
+@compute @workgroup_size(256)
+fn copy(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let i = id.x + id.y * groups.x * 256u;
+    if (i < arrayLength(&source)) { destination[i] = source[i]; }
+}";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shapes_are_read_or_refused() {
+        assert_eq!(parse_shape("2x3x4"), Ok(Extents { batch: 1, m: 2, n: 3, k: 4 }));
+        assert_eq!(parse_shape("9X2x3x4"), Ok(Extents { batch: 9, m: 2, n: 3, k: 4 }));
+        for bad in ["", "2x3", "2x0x4", "2x-3x4", "axbxc", "1x2x3x4x5", "99999999999999999999x1x1"]
+        {
+            assert!(parse_shape(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_element_is_found() {
+        let ctx = Context::on(Backend::Cpu).unwrap();
+        let e = Extents { batch: 1, m: 1, n: 1, k: 2 };
+        let (a, b) = ([1.0_f32, 2.0], [3.0_f32, 4.0]);
+        let right = ctx.upload([1, 1, 1], &[11.0_f32]).unwrap();
+        spot_check(e, &a, &b, &right).unwrap();
+        for wrong in [11.001_f32, f32::NAN] {
+            let c = ctx.upload([1, 1, 1], &[wrong]).unwrap();
+            assert!(matches!(spot_check(e, &a, &b, &c), Err(Failure::Wrong(_))));
+        }
+    }
+
+    #[test]
+    fn tables_quote_what_needs_quotes() {
+        let time = Duration::from_micros(1500);
+        let ctx = Context::on(Backend::Cpu).unwrap();
+        let one =
+            Row { shape: "2x2x2".into(), driver: "a, \"b\"".into(), ..row(&ctx, "gemm", time) };
+        let text = render(&[one], true, false);
+        let expected = "op,dtype,shape,batch,path,ms_median,rate,unit,adapter,driver\r\n\
+                        gemm,f32,2x2x2,1,,1.5,0.0,,cpu,\"a, \"\"b\"\"\"\r\n";
+        assert_eq!(text, expected);
+    }
+}

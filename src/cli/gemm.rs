@@ -1,0 +1,283 @@
+//! `gvpie gemm`: matrix products of NumPy files.
+
+use super::{Arguments, Choice, Failure};
+use crate::npy::{Array, Data, Float, Uploaded};
+use crate::output::{PendingFile, print};
+use clap::{Args, ValueEnum};
+use gvpie_core::gemm::{Accuracy, Algorithm};
+use gvpie_core::{Backend, Context, DType, Element, Error, Gemm, Shape, TensorView, f16};
+use std::path::PathBuf;
+use std::time::Instant;
+
+/// Multiply matrices in NumPy files: C = alpha op(A) op(B) + beta C0.
+///
+/// Files are .npy, C or Fortran order, of f16, f32 or f64; two axes, or three with the batch
+/// first, where a batch of one serves every product. The result has the wider element type of A
+/// and B, unless --dtype names another, and is written whole or not at all.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// The left operand
+    pub a: PathBuf,
+    /// The right operand
+    pub b: PathBuf,
+    /// Where to write the product
+    #[arg(short, long, value_name = "C.npy")]
+    pub output: PathBuf,
+    /// Use the transpose of A
+    #[arg(long)]
+    pub transpose_a: bool,
+    /// Use the transpose of B
+    #[arg(long)]
+    pub transpose_b: bool,
+    /// Factor of the product
+    #[arg(long, default_value_t = 1.0, allow_hyphen_values = true)]
+    pub alpha: f64,
+    /// Factor of C0
+    #[arg(long, default_value_t = 0.0, allow_hyphen_values = true, requires = "c")]
+    pub beta: f64,
+    /// A matrix to add, times beta
+    #[arg(long, value_name = "C0.npy", requires = "beta")]
+    pub c: Option<PathBuf>,
+    /// How sums may be rounded: f32 (as accurate as f32), exact (plain f32 arithmetic), f16
+    /// (products of f16 permitted)
+    #[arg(
+        long,
+        default_value = "f32",
+        value_enum,
+        hide_possible_values = true,
+        value_name = "f32|exact|f16"
+    )]
+    pub accuracy: AccuracyName,
+    /// Element type of the result
+    #[arg(long, value_enum, hide_possible_values = true, value_name = "f16|f32|f64")]
+    pub dtype: Option<FloatName>,
+}
+
+/// [`Accuracy`] on the command line.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+#[allow(missing_docs)]
+pub enum AccuracyName {
+    F32,
+    Exact,
+    F16,
+}
+
+impl From<AccuracyName> for Accuracy {
+    fn from(name: AccuracyName) -> Self {
+        match name {
+            AccuracyName::F32 => Accuracy::F32,
+            AccuracyName::Exact => Accuracy::Exact,
+            AccuracyName::F16 => Accuracy::F16,
+        }
+    }
+}
+
+/// A floating-point type on the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[allow(missing_docs)]
+pub enum FloatName {
+    F16,
+    F32,
+    F64,
+}
+
+impl From<FloatName> for DType {
+    fn from(name: FloatName) -> Self {
+        match name {
+            FloatName::F16 => DType::F16,
+            FloatName::F32 => DType::F32,
+            FloatName::F64 => DType::F64,
+        }
+    }
+}
+
+/// Runs the subcommand.
+///
+/// # Errors
+/// [`Failure`], naming the file or operand.
+pub fn run(arguments: &Arguments, options: &Options) -> Result<(), Failure> {
+    let output = |source| Failure::Output { path: options.output.clone(), source };
+    let a = Array::read(&options.a)?;
+    let b = Array::read(&options.b)?;
+    let c0 = options.c.as_deref().map(Array::read).transpose()?;
+    let job = Job::new(options, a, b, c0)?;
+    let mut file = PendingFile::create(&options.output).map_err(output)?;
+
+    let mut ctx = arguments.context()?;
+    if arguments.backend == Choice::Auto
+        && let Err(reason @ (Error::Unsupported { .. } | Error::Limit { .. })) =
+            job.problem.plan(&ctx)
+    {
+        eprintln!("gvpie: computing on the CPU: {reason}");
+        ctx = Context::on(Backend::Cpu)?;
+    }
+    let bar = super::progress(1).with_message(format!("multiplying on {}", ctx.adapter()));
+    bar.enable_steady_tick(std::time::Duration::from_secs(1));
+    let start = Instant::now();
+    let (algorithm, shape) = job.run(&ctx, &mut file).map_err(|failure| match failure {
+        Failure::Stdout(source) => output(source),
+        other => other,
+    })?;
+    let seconds = start.elapsed().as_secs_f64();
+    file.finish().map_err(output)?;
+    bar.finish_and_clear();
+
+    let report = if arguments.json {
+        let report = serde_json::json!({
+            "op": "gemm",
+            "shape": shape.dims(),
+            "dtype": job.problem_dtype.name(),
+            "path": algorithm.to_string(),
+            "adapter": ctx.adapter(),
+            "seconds": seconds,
+            "output": options.output,
+        });
+        format!("{report}\n")
+    } else {
+        let path = options.output.display();
+        format!(
+            "{path}: {shape} {}, {algorithm} on {}, {seconds:.3} s\n",
+            job.problem_dtype,
+            ctx.adapter()
+        )
+    };
+    Ok(print(&report)?)
+}
+
+/// A problem and its operands, the widening of element types already decided.
+struct Job<'a> {
+    options: &'a Options,
+    problem: Gemm,
+    problem_dtype: DType,
+    shape: Shape,
+    a: Array,
+    b: Array,
+    c0: Option<Array>,
+}
+
+impl<'o> Job<'o> {
+    fn new(options: &'o Options, a: Array, b: Array, c0: Option<Array>) -> Result<Self, Failure> {
+        let turned = |x: &Array, turn: bool, name: &str| match x.shape.dims() {
+            [.., _, _] if x.shape.rank() <= 3 => {
+                let mut dims = x.shape.dims().to_vec();
+                if turn {
+                    let last = dims.len() - 1;
+                    dims.swap(last - 1, last);
+                }
+                Ok(Shape::from(dims))
+            }
+            _ => Err(Error::Shape {
+                operand: name.into(),
+                expected: "2 axes, or 3 with the batch first".into(),
+                found: format!("shape {}", x.shape),
+            }),
+        };
+        let (sa, sb) =
+            (turned(&a, options.transpose_a, "A")?, turned(&b, options.transpose_b, "B")?);
+        let sizes = Gemm::of_shapes(&sa, &sb)?;
+        let (m, n, batch) = (sizes.rows(), sizes.columns(), sizes.count());
+        let batched = sa.rank() == 3 || sb.rank() == 3;
+        let shape = if batched { Shape::from([batch, m, n]) } else { Shape::from([m, n]) };
+        if let Some(c0) = &c0
+            && c0.shape != shape
+        {
+            return Err(Error::Shape {
+                operand: "C0".into(),
+                expected: format!("shape {shape}"),
+                found: format!("shape {}", c0.shape),
+            }
+            .into());
+        }
+        // Every element type that a file may have promotes.
+        let promoted = a.data.dtype().promote(b.data.dtype()).unwrap_or(DType::F64);
+        let dtype = options.dtype.map_or(promoted, DType::from);
+        if let Some(c0) = &c0
+            && options.dtype.is_none()
+            && c0.data.dtype().promote(dtype) != Some(dtype)
+        {
+            return Err(Error::Element {
+                operand: "C0".into(),
+                expected: dtype.name(),
+                found: c0.data.dtype().name(),
+            }
+            .into());
+        }
+        let problem = sizes
+            .elements(a.data.dtype(), b.data.dtype(), dtype)
+            .alpha(options.alpha)
+            .beta(options.beta)
+            .accuracy(options.accuracy.into());
+        Ok(Job { options, problem, problem_dtype: dtype, shape, a, b, c0 })
+    }
+
+    fn run(&self, ctx: &Context, file: &mut PendingFile) -> Result<(Algorithm, Shape), Failure> {
+        let algorithm = match &self.a.data {
+            Data::F16(a) => self.with_a(ctx, a, file),
+            Data::F32(a) => self.with_a(ctx, a, file),
+            Data::F64(a) => self.with_a(ctx, a, file),
+        }?;
+        Ok((algorithm, self.shape.clone()))
+    }
+
+    fn with_a<A: Element>(
+        &self,
+        ctx: &Context,
+        a: &[A],
+        file: &mut PendingFile,
+    ) -> Result<Algorithm, Failure> {
+        let a = Uploaded::new(ctx, &self.a.shape, self.a.strides(), a)?;
+        let a = turn(a.view()?, self.options.transpose_a)?;
+        match &self.b.data {
+            Data::F16(b) => self.with_b(ctx, a, b, file),
+            Data::F32(b) => self.with_b(ctx, a, b, file),
+            Data::F64(b) => self.with_b(ctx, a, b, file),
+        }
+    }
+
+    fn with_b<A: Element, B: Element>(
+        &self,
+        ctx: &Context,
+        a: TensorView<'_, A>,
+        b: &[B],
+        file: &mut PendingFile,
+    ) -> Result<Algorithm, Failure> {
+        let b = Uploaded::new(ctx, &self.b.shape, self.b.strides(), b)?;
+        let b = turn(b.view()?, self.options.transpose_b)?;
+        match self.problem_dtype {
+            DType::F16 => self.with_c::<_, _, f16>(ctx, a, b, file),
+            DType::F64 => self.with_c::<_, _, f64>(ctx, a, b, file),
+            _ => self.with_c::<_, _, f32>(ctx, a, b, file),
+        }
+    }
+
+    fn with_c<A: Element, B: Element, C: Float>(
+        &self,
+        ctx: &Context,
+        a: TensorView<'_, A>,
+        b: TensorView<'_, B>,
+        file: &mut PendingFile,
+    ) -> Result<Algorithm, Failure> {
+        let plan = self.problem.plan(ctx)?;
+        let mut c = match &self.c0 {
+            Some(c0) => {
+                // C0 may be in Fortran order; C is written row-major.
+                let data = C::take(c0.data.clone());
+                let host = Context::on(Backend::Cpu)?;
+                let dense =
+                    Uploaded::new(&host, &c0.shape, c0.strides(), &data)?.view()?.download()?;
+                ctx.upload(&self.shape, &dense)?
+            }
+            None => ctx.zeros(&self.shape)?,
+        };
+        plan.run(a, b, &mut c)?;
+        Array::write(file, &self.shape, &c.download()?)?;
+        Ok(plan.algorithm())
+    }
+}
+
+fn turn<T: Element>(
+    view: TensorView<'_, T>,
+    transpose: bool,
+) -> gvpie_core::Result<TensorView<'_, T>> {
+    if transpose { view.transpose() } else { Ok(view) }
+}

@@ -1,0 +1,186 @@
+//! The subcommands, one a file, and what they share: arguments, the context, failures.
+
+pub mod bench;
+pub mod doctor;
+pub mod gemm;
+pub mod tour;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use gvpie_core::{Backend, Context, ContextOptions};
+use std::io::IsTerminal;
+use std::path::PathBuf;
+
+/// Compute on any GPU, or on none: matrix products and more, from the command line.
+///
+/// Without a subcommand, gvpie gives a tour: it finds the adapter, tests the driver, and runs one
+/// verified example of each operation.
+///
+/// A real GPU is used where there is one, else the CPU, and gvpie says so. `--backend gpu` never
+/// falls back; it also accepts a software driver.
+#[derive(Debug, Parser)]
+#[command(name = "gvpie", version, max_term_width = 100, after_long_help = MANUAL)]
+pub struct Arguments {
+    /// Where to compute
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        ignore_case = true,
+        env = "GVPIE_BACKEND",
+        default_value = "auto",
+        hide_possible_values = true,
+        value_name = "auto|gpu|cpu"
+    )]
+    pub backend: Choice,
+    /// Print JSON instead of text
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// What to do; nothing gives a tour
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+const MANUAL: &str = "\
+Examples:
+  gvpie                                    a tour of this machine, in seconds
+  gvpie doctor                             adapters, limits, self-test, chosen paths
+  gvpie gemm A.npy B.npy -o C.npy          C = A B
+  gvpie gemm A.npy B.npy -o C.npy --transpose-b --alpha 2 --beta 1 --c C0.npy
+  gvpie bench gemm --shape 4096x4096x4096 --csv
+
+Environment:
+  GVPIE_BACKEND         auto, gpu or cpu; --backend overrides it
+  GVPIE_MEMORY_BUDGET   the most bytes to hold on the device
+  GVPIE_TIMEOUT         seconds to wait for the device (60)
+  GVPIE_CACHE_DIR       where compiled pipelines are kept; empty keeps none
+  GVPIE_ALLOW_DRIVER=1  use a driver that fails the self-test
+  WGPU_BACKEND          vulkan, metal, dx12 or gl
+  WGPU_ADAPTER_NAME     part of the adapter's name
+  WGPU_POWER_PREF       low or high
+  RUST_LOG              what to log to stderr, as in gvpie_core=debug
+  NO_COLOR              no colours
+
+Exit status: 0 success, 1 failure, 2 a command line that cannot be understood.";
+
+/// Where to compute.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Choice {
+    /// A real GPU if there is one, else the CPU.
+    Auto,
+    /// A GPU, software drivers included, or failure.
+    Gpu,
+    /// The host's processor.
+    Cpu,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Show adapters, limits, features, the driver's self-test and the path of each operation
+    Doctor,
+    /// Multiply matrices in NumPy files: C = alpha op(A) op(B) + beta C0
+    Gemm(gemm::Options),
+    /// Measure operations, with checked results
+    Bench(bench::Options),
+}
+
+/// Why a subcommand failed; one line, with a hint where there is one.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Failure {
+    /// The library refused or failed.
+    #[error("{}{}", .0, hint(.0))]
+    Core(#[from] gvpie_core::Error),
+    /// An array file is of no use.
+    #[error(transparent)]
+    Npy(#[from] crate::npy::Error),
+    /// A file cannot be written.
+    #[error("{}: cannot write: {source}", path.display())]
+    Output {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Standard output cannot be written.
+    #[error("standard output: {0}")]
+    Stdout(#[from] std::io::Error),
+    /// A result was outside its error bound.
+    #[error("wrong result: {0}")]
+    Wrong(String),
+}
+
+fn hint(error: &gvpie_core::Error) -> &'static str {
+    use gvpie_core::Error;
+    match error {
+        Error::NoAdapter { .. } => "; --backend cpu needs no adapter",
+        Error::Limit { .. } | Error::Unsupported { .. } => "; --backend cpu may do it",
+        Error::DeviceLost { .. } | Error::Timeout { .. } => {
+            "; try again, or raise GVPIE_TIMEOUT, or use --backend cpu"
+        }
+        _ => "",
+    }
+}
+
+/// Sends the library's words to stderr: warnings unless `RUST_LOG` says otherwise. What a fallback
+/// to the CPU means is said by [`Arguments::context`], once.
+pub fn log(_: &Arguments) {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("error"));
+    let colours = std::env::var_os("NO_COLOR").is_none() && std::io::stderr().is_terminal();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(colours)
+        .with_writer(std::io::stderr)
+        .init();
+}
+
+/// Runs what the arguments ask for.
+///
+/// # Errors
+/// [`Failure`]; the process should then exit with status 1.
+pub fn run(arguments: &Arguments) -> Result<(), Failure> {
+    match &arguments.command {
+        None => tour::run(arguments),
+        Some(Command::Doctor) => doctor::run(arguments),
+        Some(Command::Gemm(options)) => gemm::run(arguments, options),
+        Some(Command::Bench(options)) => bench::run(arguments, options),
+    }
+}
+
+impl Arguments {
+    /// The options of the environment and of `--backend`.
+    ///
+    /// # Errors
+    /// [`gvpie_core::Error::Setting`].
+    pub fn context_options(&self) -> gvpie_core::Result<ContextOptions> {
+        let backend = match self.backend {
+            Choice::Auto => None,
+            Choice::Gpu => Some(Backend::Gpu),
+            Choice::Cpu => Some(Backend::Cpu),
+        };
+        Ok(ContextOptions { backend, ..ContextOptions::from_env()? })
+    }
+
+    /// The context to compute in; a fallback to the CPU is said on stderr.
+    ///
+    /// # Errors
+    /// As [`Context::request`].
+    pub fn context(&self) -> gvpie_core::Result<Context> {
+        let context = pollster::block_on(Context::request(self.context_options()?))?;
+        if let Some(notice) = context.notice() {
+            eprintln!("gvpie: {notice}");
+        }
+        Ok(context)
+    }
+}
+
+/// A progress bar on stderr, drawn only where stderr is a terminal.
+pub(crate) fn progress(steps: u64) -> indicatif::ProgressBar {
+    let style = indicatif::ProgressStyle::with_template("{bar:30} {pos}/{len} {wide_msg}");
+    let bar = indicatif::ProgressBar::new(steps);
+    match style {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    }
+}

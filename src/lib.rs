@@ -1,0 +1,10 @@
+//! The library behind the command `gvpie`: its subcommands, the files they read and write, and,
+//! later, the runtime around `gvpie-core`.
+//!
+//! For computing from Rust, link [`gvpie_core`] instead; everything here is about a person or a
+//! script at a terminal.
+#![warn(missing_docs)]
+
+pub mod cli;
+pub mod npy;
+pub mod output;

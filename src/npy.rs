@@ -1,0 +1,238 @@
+//! NumPy's `.npy` files: arrays of f16, f32 and f64 in and out.
+
+use crate::output::PendingFile;
+use gvpie_core::{Context, DType, Element, Shape, Tensor, TensorView, f16};
+use npyz::WriterBuilder;
+use std::fs::File;
+use std::io::{self, BufReader, Read};
+use std::path::{Path, PathBuf};
+
+/// NumPy itself reads no longer header than this; a file that claims one is no array.
+const MAX_HEADER: u64 = 10_000;
+
+/// Why a file is not an array that can be used; each names the file.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The file cannot be opened, read or written.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The file does not begin as a `.npy` file does.
+    #[error("{}: not a .npy file: {reason}", path.display())]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with its header.
+        reason: String,
+    },
+    /// The elements are of a type that is not computed with.
+    #[error("{}: expected elements of f16, f32 or f64 in little-endian order, found {found}", path.display())]
+    Element {
+        /// The file.
+        path: PathBuf,
+        /// The type as NumPy writes it.
+        found: String,
+    },
+    /// The file ends before its last element.
+    #[error("{}: expected {expected} bytes of data for shape {shape}, found {found}", path.display())]
+    Truncated {
+        /// The file.
+        path: PathBuf,
+        /// The shape its header states.
+        shape: Shape,
+        /// Bytes that shape takes.
+        expected: u128,
+        /// Bytes there are.
+        found: u64,
+    },
+}
+
+/// The elements of an [`Array`], in the file's order.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Data {
+    /// Half precision.
+    F16(Vec<f16>),
+    /// Single precision.
+    F32(Vec<f32>),
+    /// Double precision.
+    F64(Vec<f64>),
+}
+
+impl Data {
+    /// The element type.
+    pub fn dtype(&self) -> DType {
+        match self {
+            Data::F16(_) => DType::F16,
+            Data::F32(_) => DType::F32,
+            Data::F64(_) => DType::F64,
+        }
+    }
+
+    /// The same numbers in double precision, exactly.
+    fn widen(self) -> Vec<f64> {
+        match self {
+            Data::F16(x) => x.into_iter().map(f64::from).collect(),
+            Data::F32(x) => x.into_iter().map(f64::from).collect(),
+            Data::F64(x) => x,
+        }
+    }
+}
+
+/// A floating-point element that [`Data`] can be turned into.
+pub trait Float: Element + npyz::AutoSerialize {
+    /// The elements as this type, rounded once where it is narrower.
+    fn take(data: Data) -> Vec<Self>;
+}
+
+macro_rules! floats {
+    ($($float:ty, $variant:ident, $narrow:expr);*) => {$(
+        impl Float for $float {
+            fn take(data: Data) -> Vec<Self> {
+                match data {
+                    Data::$variant(elements) => elements,
+                    other => other.widen().into_iter().map($narrow).collect(),
+                }
+            }
+        }
+    )*};
+}
+floats!(f16, F16, f16::from_f64; f32, F32, |x| x as f32; f64, F64, |x| x);
+
+/// An array as a file holds it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Array {
+    /// The extents.
+    pub shape: Shape,
+    /// Whether the first axis is the contiguous one.
+    pub fortran: bool,
+    /// The elements.
+    pub data: Data,
+}
+
+impl Array {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// [`Error`], naming the file.
+    pub fn read(path: &Path) -> Result<Self, Error> {
+        let io = |source| Error::Io { path: path.into(), source };
+        let format = |reason: String| Error::Format { path: path.into(), reason };
+        let file = File::open(path).map_err(io)?;
+        if file.metadata().map_err(io)?.is_dir() {
+            return Err(io(io::ErrorKind::IsADirectory.into()));
+        }
+        let mut reader = BufReader::new(file);
+        let header =
+            npyz::NpyHeader::from_reader((&mut reader).take(MAX_HEADER)).map_err(|error| {
+                match error.kind() {
+                    io::ErrorKind::InvalidData => format(error.to_string()),
+                    io::ErrorKind::UnexpectedEof => format("its header is cut short".into()),
+                    _ => io(error),
+                }
+            })?;
+        let dtype = element(&header.dtype())
+            .ok_or_else(|| Error::Element { path: path.into(), found: header.dtype().descr() })?;
+
+        let dims: Vec<usize> = header
+            .shape()
+            .iter()
+            .map(|&extent| usize::try_from(extent))
+            .collect::<Result<_, _>>()
+            .map_err(|_| format("an extent does not fit this machine".into()))?;
+        // In 128 bits the first product that overflows is already larger than any file.
+        let expected = if dims.contains(&0) {
+            0
+        } else {
+            dims.iter()
+                .try_fold(dtype.size() as u128, |n, &d| n.checked_mul(d as u128))
+                .unwrap_or(u128::MAX)
+        };
+        let mut bytes = Vec::new();
+        let wanted = u64::try_from(expected).unwrap_or(u64::MAX);
+        let found = reader.take(wanted).read_to_end(&mut bytes).map_err(io)? as u64;
+        let shape = Shape::from(dims);
+        if u128::from(found) < expected {
+            return Err(Error::Truncated { path: path.into(), shape, expected, found });
+        }
+        let data = match dtype {
+            DType::F16 => Data::F16(bytemuck::pod_collect_to_vec(&bytes)),
+            DType::F64 => Data::F64(bytemuck::pod_collect_to_vec(&bytes)),
+            _ => Data::F32(bytemuck::pod_collect_to_vec(&bytes)),
+        };
+        Ok(Array { shape, fortran: header.order() == npyz::Order::Fortran, data })
+    }
+
+    /// Writes a row-major array into a file that has been begun; the caller finishes it.
+    ///
+    /// # Errors
+    /// Those of writing.
+    pub fn write<T: Float>(file: &mut PendingFile, shape: &Shape, data: &[T]) -> io::Result<()> {
+        let dims: Vec<u64> = shape.dims().iter().map(|&extent| extent as u64).collect();
+        let options = npyz::WriteOptions::<T>::new().default_dtype().shape(&dims);
+        let mut writer = options.writer(file).begin_nd()?;
+        writer.extend(data.iter().copied())?;
+        writer.finish()
+    }
+
+    /// Strides in elements.
+    pub fn strides(&self) -> Vec<usize> {
+        if !self.fortran {
+            return self.shape.strides();
+        }
+        let mut step = 1_usize;
+        let stride = |&extent: &usize| {
+            let stride = step;
+            step = step.saturating_mul(extent.max(1));
+            stride
+        };
+        self.shape.dims().iter().map(stride).collect()
+    }
+}
+
+/// An [`Array`] on a device, as it lies in the file.
+#[derive(Debug)]
+pub struct Uploaded<T> {
+    tensor: Tensor<T>,
+    shape: Shape,
+    strides: Vec<usize>,
+}
+
+impl<T: Element> Uploaded<T> {
+    /// Uploads the elements of an array.
+    ///
+    /// # Errors
+    /// As [`Context::upload`].
+    pub fn new(
+        ctx: &Context,
+        shape: &Shape,
+        strides: Vec<usize>,
+        data: &[T],
+    ) -> gvpie_core::Result<Self> {
+        let tensor = ctx.upload([data.len()], data)?;
+        Ok(Uploaded { tensor, shape: shape.clone(), strides })
+    }
+
+    /// The array with its shape.
+    ///
+    /// # Errors
+    /// As [`TensorView::strided`].
+    pub fn view(&self) -> gvpie_core::Result<TensorView<'_, T>> {
+        self.tensor.view().strided(&self.shape, &self.strides, 0)
+    }
+}
+
+fn element(dtype: &npyz::DType) -> Option<DType> {
+    let npyz::DType::Plain(plain) = dtype else { return None };
+    let little = plain.endianness() == npyz::Endianness::Little;
+    match (plain.type_char(), plain.size_field()) {
+        (npyz::TypeChar::Float, 2) if little => Some(DType::F16),
+        (npyz::TypeChar::Float, 4) if little => Some(DType::F32),
+        (npyz::TypeChar::Float, 8) if little => Some(DType::F64),
+        _ => None,
+    }
+}
