@@ -127,14 +127,21 @@ impl Array {
             return Err(io(io::ErrorKind::IsADirectory.into()));
         }
         let mut reader = BufReader::new(file);
-        let header =
-            npyz::NpyHeader::from_reader((&mut reader).take(MAX_HEADER)).map_err(|error| {
-                match error.kind() {
-                    io::ErrorKind::InvalidData => format(error.to_string()),
-                    io::ErrorKind::UnexpectedEof => format("its header is cut short".into()),
-                    _ => io(error),
-                }
-            })?;
+        let mut head = Vec::new();
+        (&mut reader).take(MAX_HEADER).read_to_end(&mut head).map_err(io)?;
+        let mut rest = &head[..];
+        let header = npyz::NpyHeader::from_reader(&mut rest).map_err(|error| {
+            if error.kind() == io::ErrorKind::UnexpectedEof {
+                return format("its header is cut short".into());
+            }
+            // The parser's first line says why; what it stumbled over is shown beside it.
+            let reason = error.to_string();
+            let reason = reason.lines().next().unwrap_or_default().trim();
+            let text = head.get(10..).filter(|_| head.starts_with(b"\x93NUMPY")).unwrap_or(&[]);
+            let shown: String = String::from_utf8_lossy(text).chars().take(60).collect();
+            format(format!("{reason} {}", shown.trim().escape_debug()).trim_end().into())
+        })?;
+        let reader = rest.chain(reader);
         let dtype = element(&header.dtype())
             .ok_or_else(|| Error::Element { path: path.into(), found: header.dtype().descr() })?;
 

@@ -55,7 +55,6 @@ fn examine(ctx: &Context, found: &[wgpu::AdapterInfo], choice: &AdapterChoice) -
             "timestamps": ctx.has_timestamps(),
         },
         "memory": { "in_use": usage.in_use, "budget": usage.budget },
-        "paths": paths(ctx),
     });
     if let Some(name) = &choice.name {
         report["adapter_wanted"] = json!(name);
@@ -75,6 +74,7 @@ fn examine(ctx: &Context, found: &[wgpu::AdapterInfo], choice: &AdapterChoice) -
         }
         None => report["self_test"] = json!("not needed"),
     }
+    report["paths"] = paths(ctx);
     report
 }
 
@@ -91,34 +91,40 @@ fn paths(ctx: &Context) -> Value {
     Value::Object(paths)
 }
 
-/// The report as indented lines of `name: value`.
+/// The report as indented lines of `name: value`; a list of objects has one object a line.
 fn render(report: &Value) -> String {
     fn lines(value: &Value, indent: usize, text: &mut String) {
-        let entries: Vec<(String, &Value)> = match value {
-            Value::Object(map) => map.iter().map(|(name, v)| (format!("{name}: "), v)).collect(),
-            Value::Array(items) => items.iter().map(|v| ("- ".into(), v)).collect(),
-            _ => Vec::new(),
-        };
-        for (name, value) in entries {
-            *text += &" ".repeat(indent);
-            *text += &name;
+        let Value::Object(map) = value else { return };
+        for (name, value) in map {
+            *text += &format!("{:indent$}{}:", "", name.replace('_', " "));
             match value {
-                Value::Object(map) if !map.is_empty() => {
+                Value::Object(inner) if !inner.is_empty() => {
                     text.push('\n');
                     lines(value, indent + 2, text);
                 }
-                Value::Array(items) if !items.is_empty() => {
+                Value::Array(items) if items.iter().any(Value::is_object) => {
                     text.push('\n');
-                    lines(value, indent + 2, text);
+                    for item in items {
+                        *text += &format!("{:1$}{2}\n", "", indent + 2, word(item));
+                    }
                 }
-                Value::Array(_) | Value::Object(_) | Value::Null => *text += "none\n",
-                Value::Bool(yes) => *text += if *yes { "yes\n" } else { "no\n" },
-                Value::String(words) => *text += &format!("{words}\n"),
-                Value::Number(number) => *text += &format!("{number}\n"),
+                other => *text += &format!(" {}\n", word(other)),
             }
         }
     }
     let mut text = String::new();
     lines(report, 0, &mut text);
     text
+}
+
+fn word(value: &Value) -> String {
+    let all = |items: Vec<String>| if items.is_empty() { "none".into() } else { items.join(", ") };
+    match value {
+        Value::Null => "none".into(),
+        Value::Bool(yes) => if *yes { "yes" } else { "no" }.into(),
+        Value::String(words) => words.clone(),
+        Value::Number(number) => number.to_string(),
+        Value::Array(items) => all(items.iter().map(word).collect()),
+        Value::Object(map) => all(map.values().map(word).collect()),
+    }
 }

@@ -78,9 +78,7 @@ pub enum Choice {
 pub enum Command {
     /// Show adapters, limits, features, the driver's self-test and the path of each operation
     Doctor,
-    /// Multiply matrices in NumPy files: C = alpha op(A) op(B) + beta C0
     Gemm(gemm::Options),
-    /// Measure operations, with checked results
     Bench(bench::Options),
 }
 

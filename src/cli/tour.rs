@@ -1,6 +1,6 @@
 //! `gvpie` with no arguments: what this machine computes, shown and verified, in seconds.
 
-use super::bench::{Extents, Row, gemm as measure_gemm};
+use super::bench::{Extents, Row, figure, gemm as measure_gemm};
 use super::{Arguments, Failure};
 use crate::output::print;
 use gvpie_core::gemm::proof::Case;
@@ -55,14 +55,14 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
     let mut text = format!(
         "gemm   verified against double precision: error {:.0} % of its bound\n       \
-         {} f32, {}: {:.3} TFLOP/s",
+         {} f32, {}: {} TFLOP/s",
         verified.worst * 100.0,
         here.shape,
         here.path,
-        here.rate,
+        figure(here.rate),
     );
     if ctx.backend() == Backend::Gpu {
-        text += &format!(", {:.1} times this CPU's {:.3}", here.rate / cpu.rate, cpu.rate);
+        text += &format!(", {:.1} times this CPU's {}", here.rate / cpu.rate, figure(cpu.rate));
     }
     text += "\nMore: gvpie doctor, gvpie bench, gvpie help\n";
     Ok(print(&text)?)

@@ -1,0 +1,343 @@
+//! The command, run as a user runs it.
+
+use gvpie_core::f16;
+use npyz::WriterBuilder;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use tempfile::TempDir;
+
+fn gvpie(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_gvpie"));
+    command.args(arguments).env_remove("GVPIE_BACKEND").env("NO_COLOR", "1");
+    command
+}
+
+/// Runs on the CPU, in a folder.
+fn on_cpu(folder: &TempDir, arguments: &[&str]) -> Output {
+    gvpie(arguments).args(["--backend", "cpu"]).current_dir(folder).output().unwrap()
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[track_caller]
+fn succeeded(output: &Output) {
+    assert_eq!(output.status.code(), Some(0), "{}", said(output));
+}
+
+/// Exit status 1, one line on stderr that holds each of `words`.
+#[track_caller]
+fn failed(output: &Output, words: &[&str]) {
+    let message = said(output);
+    assert_eq!(output.status.code(), Some(1), "{message}");
+    assert_eq!(message.trim_end().lines().count(), 1, "{message}");
+    for word in words {
+        assert!(message.contains(word), "'{word}' is not in: {message}");
+    }
+}
+
+fn save<T: npyz::AutoSerialize + Copy>(
+    folder: &TempDir,
+    name: &str,
+    order: npyz::Order,
+    shape: &[u64],
+    data: &[T],
+) {
+    let file = std::fs::File::create(folder.path().join(name)).unwrap();
+    let options = npyz::WriteOptions::<T>::new().default_dtype().order(order).shape(shape);
+    let mut writer = options.writer(file).begin_nd().unwrap();
+    writer.extend(data.iter().copied()).unwrap();
+    writer.finish().unwrap();
+}
+
+fn c_order<T: npyz::AutoSerialize + Copy>(f: &TempDir, name: &str, shape: &[u64], data: &[T]) {
+    save(f, name, npyz::Order::C, shape, data);
+}
+
+fn load<T: npyz::Deserialize>(path: &Path) -> (Vec<u64>, Vec<T>) {
+    let file = npyz::NpyFile::new(std::fs::File::open(path).unwrap()).unwrap();
+    (file.shape().to_vec(), file.into_vec().unwrap())
+}
+
+/// The beginning of a file with this header text.
+fn header(text: &str) -> Vec<u8> {
+    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+    bytes.extend_from_slice(&(text.len() as u16).to_le_bytes());
+    bytes.extend_from_slice(text.as_bytes());
+    bytes
+}
+
+fn header_of(descr: &str, shape: &str) -> Vec<u8> {
+    header(&format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}\n"))
+}
+
+/// A folder with A (2x3), B (3x2) and C0 (2x2) in f32.
+fn small() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    c_order(&folder, "a.npy", &[2, 3], &[1.0_f32, 2.0, 3.0, 4.0, 5.0, 6.0]);
+    c_order(&folder, "b.npy", &[3, 2], &[1.0_f32, 0.0, 0.0, 1.0, 1.0, 1.0]);
+    c_order(&folder, "c0.npy", &[2, 2], &[10.0_f32, 20.0, 30.0, 40.0]);
+    folder
+}
+
+#[test]
+fn gemm_multiplies_files() {
+    let f = small();
+    succeeded(&on_cpu(&f, &["gemm", "a.npy", "b.npy", "-o", "c.npy"]));
+    let product = load::<f32>(&f.path().join("c.npy"));
+    assert_eq!(product, (vec![2, 2], vec![4.0, 5.0, 10.0, 11.0]));
+
+    let all = ["--alpha", "-2", "--beta", "0.5", "--c", "c0.npy", "--transpose-b"];
+    let arguments = [&["gemm", "a.npy", "a.npy", "--output", "c.npy"], &all[..]].concat();
+    succeeded(&on_cpu(&f, &arguments));
+    let (_, product) = load::<f32>(&f.path().join("c.npy"));
+    assert_eq!(product, [-23.0, -54.0, -49.0, -134.0]);
+
+    succeeded(&on_cpu(&f, &["gemm", "a.npy", "a.npy", "-o", "c.npy", "--transpose-a"]));
+    let (shape, product) = load::<f32>(&f.path().join("c.npy"));
+    assert_eq!((shape, product[8]), (vec![3, 3], 45.0));
+}
+
+#[test]
+fn gemm_reads_fortran_order_and_batches() {
+    let f = small();
+    // The same A, column by column.
+    save(&f, "af.npy", npyz::Order::Fortran, &[2, 3], &[1.0_f32, 4.0, 2.0, 5.0, 3.0, 6.0]);
+    succeeded(&on_cpu(&f, &["gemm", "af.npy", "b.npy", "-o", "c.npy"]));
+    assert_eq!(load::<f32>(&f.path().join("c.npy")).1, [4.0, 5.0, 10.0, 11.0]);
+
+    let twice: Vec<f32> = (1..=12).map(|i| i as f32).collect();
+    c_order(&f, "a3.npy", &[2, 2, 3], &twice);
+    succeeded(&on_cpu(&f, &["gemm", "a3.npy", "b.npy", "-o", "c.npy"]));
+    let (shape, product) = load::<f32>(&f.path().join("c.npy"));
+    assert_eq!(shape, [2, 2, 2]);
+    assert_eq!(product, [4.0, 5.0, 10.0, 11.0, 16.0, 17.0, 22.0, 23.0]);
+}
+
+#[test]
+fn gemm_promotes_and_never_narrows_unasked() {
+    let f = small();
+    c_order(&f, "a16.npy", &[2, 3], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0].map(f16::from_f32));
+    c_order(&f, "b64.npy", &[3, 2], &[1.0_f64, 0.0, 0.0, 1.0, 1.0, 1e-9]);
+    let c = f.path().join("c.npy");
+    succeeded(&on_cpu(&f, &["gemm", "a16.npy", "b64.npy", "-o", "c.npy"]));
+    assert_eq!(load::<f64>(&c).1[1], 2.0 + 3e-9);
+    succeeded(&on_cpu(&f, &["gemm", "a16.npy", "b.npy", "-o", "c.npy"]));
+    assert_eq!(load::<f32>(&c).1, [4.0, 5.0, 10.0, 11.0]);
+    succeeded(&on_cpu(&f, &["gemm", "a16.npy", "a16.npy", "-o", "c.npy", "--transpose-b"]));
+    assert_eq!(load::<f16>(&c).1[3], f16::from_f32(77.0));
+    succeeded(&on_cpu(&f, &["gemm", "a.npy", "b64.npy", "-o", "c.npy", "--dtype", "f32"]));
+    assert_eq!(load::<f32>(&c).1, [4.0, 2.0, 10.0, 5.0]);
+    // C0 in f64 would have to be narrowed: only when the result's type is named.
+    c_order(&f, "c64.npy", &[2, 2], &[0.5_f64; 4]);
+    let keep = ["gemm", "a.npy", "b.npy", "-o", "c.npy", "--beta", "1", "--c", "c64.npy"];
+    failed(&on_cpu(&f, &keep), &["C0", "f32", "f64"]);
+    succeeded(&on_cpu(&f, &[&keep[..], &["--dtype", "f32"]].concat()));
+    assert_eq!(load::<f32>(&c).1, [4.5, 5.5, 10.5, 11.5]);
+}
+
+#[test]
+fn gemm_of_nothing_and_of_nan() {
+    let f = small();
+    c_order::<f32>(&f, "wide.npy", &[2, 0], &[]);
+    c_order::<f32>(&f, "tall.npy", &[0, 2], &[]);
+    let c = f.path().join("c.npy");
+    succeeded(&on_cpu(&f, &["gemm", "wide.npy", "tall.npy", "-o", "c.npy"]));
+    assert_eq!(load::<f32>(&c), (vec![2, 2], vec![0.0; 4]));
+    let kept = ["gemm", "wide.npy", "tall.npy", "-o", "c.npy", "--beta", "2", "--c", "c0.npy"];
+    succeeded(&on_cpu(&f, &kept));
+    assert_eq!(load::<f32>(&c).1, [20.0, 40.0, 60.0, 80.0]);
+    succeeded(&on_cpu(&f, &["gemm", "tall.npy", "c0.npy", "-o", "c.npy"]));
+    assert_eq!(load::<f32>(&c), (vec![0, 2], vec![]));
+
+    c_order(&f, "nan.npy", &[2, 2], &[f32::NAN, 1.0, f32::INFINITY, 1.0]);
+    c_order(&f, "one.npy", &[2, 2], &[1.0_f32, 0.0, 0.0, 1.0]);
+    succeeded(&on_cpu(&f, &["gemm", "nan.npy", "one.npy", "-o", "c.npy"]));
+    let (_, product) = load::<f32>(&c);
+    assert!(product[0].is_nan() && product[2] == f32::INFINITY, "{product:?}");
+}
+
+#[test]
+fn gemm_names_files_that_are_no_use() {
+    let f = small();
+    let whole = std::fs::read(f.path().join("a.npy")).unwrap();
+    let write = |name: &str, bytes: &[u8]| std::fs::write(f.path().join(name), bytes).unwrap();
+    write("cut.npy", &whole[..whole.len() - 5]);
+    write("stub.npy", &whole[..20]);
+    write("text.npy", b"1 2 3\n4 5 6\n");
+    write("empty.npy", b"");
+    let of = |descr: &str, shape: &str| [header_of(descr, shape), vec![0; 64]].concat();
+    write("object.npy", &of("|O", "(2, 2)"));
+    write("big.npy", &of(">f4", "(2, 2)"));
+    write("integer.npy", &of("<i8", "(2, 2)"));
+    write("huge.npy", &of("<f4", "(9223372036854775807, 9223372036854775807)"));
+    write("negative.npy", &of("<f4", "(-1, 4)"));
+    write("deep.npy", &header(&"(".repeat(9_000)));
+    c_order(&f, "line.npy", &[3], &[1.0_f32; 3]);
+    let cases: [(&str, &[&str]); 12] = [
+        ("missing.npy", &["missing.npy", "No such file"]),
+        ("cut.npy", &["cut.npy", "expected 24 bytes", "2x3", "found 19"]),
+        ("stub.npy", &["stub.npy", "not a .npy file"]),
+        ("text.npy", &["text.npy", "not a .npy file"]),
+        ("empty.npy", &["empty.npy", "not a .npy file"]),
+        ("object.npy", &["object.npy", "|O"]),
+        ("big.npy", &["big.npy", "little-endian", ">f4"]),
+        ("integer.npy", &["integer.npy", "<i8"]),
+        ("huge.npy", &["huge.npy", "found 64"]),
+        ("negative.npy", &["negative.npy", "negative"]),
+        ("deep.npy", &["deep.npy", "not a .npy file"]),
+        ("line.npy", &["A", "2 axes", "shape 3"]),
+    ];
+    for (name, words) in cases {
+        failed(&on_cpu(&f, &["gemm", name, "b.npy", "-o", "c.npy"]), words);
+        assert!(!f.path().join("c.npy").exists(), "{name} left an output");
+    }
+    failed(&on_cpu(&f, &["gemm", ".", "b.npy", "-o", "c.npy"]), &["directory"]);
+    failed(&on_cpu(&f, &["gemm", "a.npy", "a.npy", "-o", "c.npy"]), &["B", "3 rows", "2x3"]);
+    let c0 = ["gemm", "a.npy", "b.npy", "-o", "c.npy", "--beta", "1", "--c", "a.npy"];
+    failed(&on_cpu(&f, &c0), &["C0", "2x2", "2x3"]);
+}
+
+#[test]
+fn outputs_appear_whole_or_not_at_all() {
+    let f = small();
+    let to = |path: &str| on_cpu(&f, &["gemm", "a.npy", "b.npy", "-o", path]);
+    failed(&to("no/such/folder/c.npy"), &["no/such/folder/c.npy", "cannot write"]);
+    failed(&to("."), &["cannot write"]);
+    std::fs::write(f.path().join("c.npy"), "old").unwrap();
+    failed(&on_cpu(&f, &["gemm", "a.npy", "a.npy", "-o", "c.npy"]), &["B"]);
+    assert_eq!(std::fs::read(f.path().join("c.npy")).unwrap(), b"old");
+    let names: Vec<PathBuf> =
+        std::fs::read_dir(&f).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert_eq!(names.len(), 4, "something was left behind: {names:?}");
+}
+
+#[test]
+fn usage_errors_exit_with_2() {
+    let f = small();
+    for arguments in [
+        &["gemm"][..],
+        &["gemm", "a.npy", "b.npy"],
+        &["gemm", "a.npy", "b.npy", "-o", "c.npy", "--beta", "1"],
+        &["gemm", "a.npy", "b.npy", "-o", "c.npy", "--accuracy", "f8"],
+        &["bench", "--shape", "4096"],
+        &["bench", "nonsense"],
+        &["--backend", "cuda"],
+        &["nonsense"],
+    ] {
+        let output = gvpie(arguments).current_dir(&f).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+    }
+    let output = gvpie(&[]).env("GVPIE_BACKEND", "cuda").output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let output = gvpie(&["doctor"]).env("GVPIE_TIMEOUT", "soon").output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(said(&output).contains("GVPIE_TIMEOUT=soon"), "{}", said(&output));
+}
+
+#[test]
+fn help_reads_like_a_manual() {
+    for (arguments, words) in [
+        (&["help"][..], &["Examples:", "Environment:", "Exit status:", "gemm", "NO_COLOR"][..]),
+        (&["help", "gemm"], &["--transpose-a", "--beta", "Fortran"]),
+        (&["help", "bench"], &["--csv", "median", "--shape"]),
+    ] {
+        let output = gvpie(arguments).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        for word in words {
+            assert!(text.contains(word), "'{word}' is not in {arguments:?}: {text}");
+        }
+    }
+}
+
+#[test]
+fn backend_gpu_fails_where_there_is_none() {
+    let f = small();
+    // An API that no adapter of a Linux machine has.
+    for arguments in [&["--backend", "gpu"][..], &["doctor", "--backend", "GPU"]] {
+        let output = gvpie(arguments).env("WGPU_BACKEND", "dx12").output().unwrap();
+        failed(&output, &["no usable GPU adapter"]);
+    }
+    let gemm = ["gemm", "a.npy", "b.npy", "-o", "c.npy", "--backend", "gpu"];
+    let output = gvpie(&gemm).env("WGPU_BACKEND", "dx12").current_dir(&f).output().unwrap();
+    failed(&output, &["no usable GPU adapter", "--backend cpu"]);
+    assert!(!f.path().join("c.npy").exists());
+    // Free to choose, it computes on the CPU and says so once.
+    let gemm = ["gemm", "a.npy", "b.npy", "-o", "c.npy"];
+    let output = gvpie(&gemm).env("WGPU_BACKEND", "dx12").current_dir(&f).output().unwrap();
+    succeeded(&output);
+    assert_eq!(said(&output).matches("computing on the CPU").count(), 1, "{}", said(&output));
+}
+
+#[test]
+fn the_tour_and_doctor_speak_json() {
+    let f = small();
+    let output = on_cpu(&f, &["--json"]);
+    succeeded(&output);
+    let tour: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(tour["operations"][0]["op"], "gemm");
+    assert_eq!(tour["operations"][0]["verified"], true);
+    assert!(tour["operations"][0]["tflops"].as_f64().unwrap() > 0.0);
+    let output = on_cpu(&f, &["doctor", "--json"]);
+    succeeded(&output);
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["paths"]["gemm f64 64x64x64"], "cpu-f64");
+    let output = on_cpu(&f, &["gemm", "a.npy", "b.npy", "-o", "c.npy", "--json"]);
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["shape"], serde_json::json!([2, 2]));
+    let tour = on_cpu(&f, &[]);
+    succeeded(&tour);
+    let text = String::from_utf8(tour.stdout).unwrap();
+    assert!(text.contains("verified") && text.contains("TFLOP/s"), "{text}");
+}
+
+#[test]
+fn bench_prints_csv_of_rfc_4180() {
+    let f = small();
+    let shapes = ["--shape", "32x32x32", "--shape", "3x8x9x10"];
+    let output = on_cpu(&f, &[&["bench", "gemm", "--csv"], &shapes[..]].concat());
+    succeeded(&output);
+    let text = String::from_utf8(output.stdout).unwrap();
+    let lines: Vec<&str> = text.split("\r\n").collect();
+    assert_eq!(lines[0], "op,dtype,shape,batch,path,ms_median,rate,unit,adapter,driver");
+    assert!(lines[1].starts_with("gemm,f32,32x32x32,1,cpu-f32,"), "{text}");
+    assert!(lines[2].starts_with("gemm,f32,8x9x10,3,cpu-f32,"), "{text}");
+    assert_eq!(lines.len(), 4, "{text}");
+}
+
+#[test]
+fn gpu_gemm_of_files_agrees_with_the_cpu() {
+    let Some(gpu) = crate::adapter::gpu() else { return };
+    let f = small();
+    let run = |arguments: &[&str]| {
+        let all = [&["gemm"], arguments, &["--backend", "gpu"]].concat();
+        gvpie(&all).current_dir(&f).output().unwrap()
+    };
+    succeeded(&run(&["a.npy", "b.npy", "-o", "c.npy"]));
+    assert_eq!(load::<f32>(&f.path().join("c.npy")).1, [4.0, 5.0, 10.0, 11.0]);
+    c_order(&f, "a64.npy", &[2, 3], &[1.0_f64; 6]);
+    failed(&run(&["a64.npy", "b.npy", "-o", "d.npy"]), &["f64", "not supported"]);
+    assert!(!f.path().join("d.npy").exists());
+
+    // A matrix past the device's largest buffer: which limit, and by how much.
+    let limits = gpu.device().gpu().unwrap().limits();
+    let floats = u64::from(limits.max_storage_buffer_binding_size).min(limits.max_buffer_size) / 4;
+    if floats <= 64 << 20 {
+        let rows = floats / 1024 + 1;
+        let beginning = header_of("<f4", &format!("({rows}, 1024)"));
+        let path = f.path().join("large.npy");
+        std::fs::write(&path, &beginning).unwrap();
+        let large = std::fs::File::options().append(true).open(path).unwrap();
+        large.set_len(beginning.len() as u64 + rows * 4096).unwrap(); // zeros, without their blocks
+        c_order(&f, "thin.npy", &[1024, 1], &[0.0_f32; 1024]);
+        let words = ["max_storage_buffer_binding_size", "too many"];
+        failed(&run(&["large.npy", "thin.npy", "-o", "d.npy"]), &words);
+    }
+    let tour = gvpie(&["--backend", "gpu", "--json"]).output().unwrap();
+    succeeded(&tour);
+    let report: serde_json::Value = serde_json::from_slice(&tour.stdout).unwrap();
+    assert_eq!(report["backend"], "gpu");
+    let named = gvpie(&["--backend", "gpu"]).env("WGPU_ADAPTER_NAME", "no such card").output();
+    failed(&named.unwrap(), &["no such card", &gpu.adapter()]);
+}
