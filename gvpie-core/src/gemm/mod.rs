@@ -22,9 +22,14 @@
 //! ## Notes
 //!
 //! * Flops 2mnk; the least traffic is mk + kn + mn elements. On an H100 the f32 ceiling through
-//!   WGSL is 62 TFLOP/s, which 2·256·128/(256 + 128) flops a value reach from L2, not from memory.
+//!   WGSL is 62 TFLOP/s and memory gives 2.9 TB/s, so large products are
+//!   bound by arithmetic; tiles of 128x128 use each value they read 128 times, which leaves L2
+//!   idle.
 //! * The driver did not keep `acc[j]` in registers, nor unroll: the template names every
-//!   accumulator (30 against 250 TFLOP/s for the tensor-core prototype).
+//!   accumulator (30 against 250 TFLOP/s for a tensor-core prototype).
+//! * Measured steps at 8192³: 35.4 TFLOP/s staging and multiplying in turn, 40.5 with the next
+//!   step read into registers meanwhile. 128 or 256 threads a tile, k steps of 8 to 32 and tiles
+//!   of 128x128 or 128x256 all end within 4 % of that; 4x4 values a thread reach 25.
 
 mod cpu;
 mod gpu;

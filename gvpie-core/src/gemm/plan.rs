@@ -62,9 +62,9 @@ impl Tile {
 
 /// Largest first: a larger tile reads less, a smaller one makes more workgroups.
 pub(super) const TILES: [Tile; 4] = [
-    Tile::new(128, 256, 16, 8, 16),
-    Tile::new(128, 128, 16, 8, 8),
-    Tile::new(64, 64, 16, 4, 4),
+    Tile::new(128, 128, 16, 8, 16),
+    Tile::new(64, 128, 16, 8, 8),
+    Tile::new(64, 64, 16, 8, 8),
     Tile::new(32, 32, 16, 4, 4),
 ];
 
@@ -134,7 +134,7 @@ pub(super) fn choose(problem: &Gemm, facts: &Facts) -> Result<Algorithm> {
         tile.storage() <= facts.workgroup_storage && tile.threads() <= facts.invocations
     };
     // A software driver compiles for longer than a small problem runs, and has no wide registers.
-    let mut candidates = TILES.iter().filter(fits).filter(|tile| !facts.software || tile.m <= 64);
+    let mut candidates = TILES.iter().filter(fits).filter(|tile| !facts.software || tile.n <= 64);
     // Wide enough for every multiprocessor, and most of it inside C.
     let suits = |tile: &&Tile| {
         let tiles = problem.m.div_ceil(tile.m).saturating_mul(problem.n.div_ceil(tile.n));

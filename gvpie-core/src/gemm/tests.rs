@@ -20,13 +20,15 @@ fn chosen(problem: Gemm, facts: &Facts) -> String {
 #[test]
 fn the_choice_follows_size_and_limits() {
     let facts = gpu_facts();
-    assert_eq!(chosen(Gemm::new(4096, 4096, 4096), &facts), "simt-f32-128x256x16");
-    assert_eq!(chosen(Gemm::new(1024, 1024, 1024), &facts), "simt-f32-64x64x16");
-    assert_eq!(chosen(Gemm::new(256, 256, 256).batch(64), &facts), "simt-f32-128x256x16");
+    assert_eq!(chosen(Gemm::new(4096, 4096, 4096), &facts), "simt-f32-128x128x16");
+    assert_eq!(chosen(Gemm::new(1024, 1024, 1024), &facts), "simt-f32-64x128x16");
+    assert_eq!(chosen(Gemm::new(256, 256, 256).batch(64), &facts), "simt-f32-128x128x16");
     assert_eq!(chosen(Gemm::new(5, 5, 5), &facts), "simt-f32-32x32x16");
     assert_eq!(chosen(Gemm::new(1, 1, 1).batch(100_000), &facts), "simt-f32-32x32x16");
-    let small = Facts { workgroup_storage: 16_384, invocations: 256, ..facts };
-    assert_eq!(chosen(Gemm::new(4096, 4096, 4096), &small), "simt-f32-128x128x16");
+    let webgpu = Facts { workgroup_storage: 16_384, invocations: 256, ..facts };
+    assert_eq!(chosen(Gemm::new(4096, 4096, 4096), &webgpu), "simt-f32-128x128x16");
+    let small = Facts { workgroup_storage: 16_383, ..facts };
+    assert_eq!(chosen(Gemm::new(4096, 4096, 4096), &small), "simt-f32-64x128x16");
     let software = Facts { software: true, ..facts };
     assert_eq!(chosen(Gemm::new(4096, 4096, 4096), &software), "simt-f32-64x64x16");
     let none = Facts { workgroup_storage: 1, ..facts };
