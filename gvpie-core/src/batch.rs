@@ -209,6 +209,7 @@ impl Batch {
         clock: Option<&DeviceClock>,
     ) -> Result<wgpu::SubmissionIndex> {
         let params_bytes = self.params.len() as u64;
+        gpu.ready(&self.label)?;
         gpu.scoped(&self.label, params_bytes, || {
             let params = (params_bytes > 0).then(|| {
                 let block = gpu.wgpu().create_buffer(&wgpu::BufferDescriptor {

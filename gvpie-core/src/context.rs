@@ -2,7 +2,7 @@
 
 use crate::batch::Batch;
 use crate::cache;
-use crate::device::{AdapterChoice, Backend, Device};
+use crate::device::{AdapterChoice, Backend, Device, variable};
 use crate::driver::{self, Capabilities};
 use crate::element::Element;
 use crate::error::{Error, Result};
@@ -107,7 +107,7 @@ fn parse_backend(text: &str) -> Option<Option<Backend>> {
 }
 
 fn read<T>(name: &str, expected: &str, parse: impl FnOnce(&str) -> Option<T>) -> Result<Option<T>> {
-    let Some(value) = std::env::var(name).ok().filter(|value| !value.trim().is_empty()) else {
+    let Some(value) = variable(name, expected)? else {
         return Ok(None);
     };
     match parse(value.trim()) {

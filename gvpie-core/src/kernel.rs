@@ -146,6 +146,14 @@ struct Compiled {
     padded: bool,
 }
 
+impl Drop for Compiled {
+    fn drop(&mut self) {
+        if self.device.gpu().is_some_and(GpuDevice::is_stuck) {
+            std::mem::forget(self.pipeline.clone());
+        }
+    }
+}
+
 impl Pipeline {
     /// The kernel's label.
     pub fn label(&self) -> &str {
