@@ -4,5 +4,6 @@
 //! `off` leaves the tests named `gpu` out, `auto` runs them where an adapter is found.
 
 mod adapter;
+mod device;
 mod parity;
 mod shaders;
