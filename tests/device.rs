@@ -7,16 +7,7 @@ mod loss;
 mod memory;
 mod transfers;
 
-use crate::adapter::gpu_with;
-use gvpie_core::{Backend, Context, ContextOptions};
 use std::process::Command;
-
-/// A context on every back end that these tests may use, the host first.
-fn contexts(options: ContextOptions) -> Vec<Context> {
-    let host = ContextOptions { backend: Some(Backend::Cpu), ..options.clone() };
-    let host = pollster::block_on(Context::request(host)).unwrap();
-    std::iter::once(host).chain(gpu_with(options)).collect()
-}
 
 /// This binary again, as a process of its own that runs one `#[ignore]`d test: where the
 /// environment, a resource limit or the end of the process is what is tested.

@@ -5,5 +5,6 @@
 
 mod adapter;
 mod device;
+mod laws;
 mod parity;
 mod shaders;

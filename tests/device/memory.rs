@@ -1,7 +1,7 @@
 //! Budgets, counters, and memory that is really gone.
 
-use super::{child, contexts};
-use crate::adapter::gpu;
+use super::child;
+use crate::adapter::{contexts, gpu};
 use gvpie_core::{Backend, Context, ContextOptions, Error, Result, Tensor, Turn};
 use std::process::Command;
 

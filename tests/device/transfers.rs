@@ -1,8 +1,7 @@
 //! Bytes there and back, on every back end: odd sizes, nothing at all, strided views, several
 //! threads, files kept between runs.
 
-use super::contexts;
-use crate::adapter::{gpu, gpu_with};
+use crate::adapter::{contexts, gpu, gpu_with};
 use gvpie_core::{Bindings, Context, ContextOptions, Error, Gemm, Kernel, f16, wgpu};
 use std::time::Duration;
 
