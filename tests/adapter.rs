@@ -40,3 +40,10 @@ pub fn gpu_with(options: ContextOptions) -> Option<Context> {
 pub fn gpu() -> Option<Context> {
     gpu_with(ContextOptions::from_env().unwrap())
 }
+
+/// A context on every back end that tests may use, the host first.
+pub fn contexts(options: ContextOptions) -> Vec<Context> {
+    let host = ContextOptions { backend: Some(Backend::Cpu), ..options.clone() };
+    let host = pollster::block_on(Context::request(host)).unwrap();
+    std::iter::once(host).chain(gpu_with(options)).collect()
+}

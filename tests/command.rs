@@ -322,7 +322,7 @@ fn gpu_gemm_of_files_agrees_with_the_cpu() {
 
     // A matrix past the device's largest buffer: which limit, and by how much.
     let limits = gpu.device().gpu().unwrap().limits();
-    let floats = u64::from(limits.max_storage_buffer_binding_size).min(limits.max_buffer_size) / 4;
+    let floats = limits.max_storage_buffer_binding_size.min(limits.max_buffer_size) / 4;
     if floats <= 64 << 20 {
         let rows = floats / 1024 + 1;
         let beginning = header_of("<f4", &format!("({rows}, 1024)"));

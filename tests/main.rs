@@ -5,5 +5,7 @@
 
 mod adapter;
 mod command;
+mod device;
+mod laws;
 mod parity;
 mod shaders;

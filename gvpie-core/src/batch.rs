@@ -9,7 +9,7 @@ use crate::device::{Device, GpuDevice};
 use crate::element::Element;
 use crate::error::{Error, Result};
 use crate::kernel::Pipeline;
-use crate::shader::Access;
+use crate::shader::{Access, Reflection};
 use crate::tensor::Tensor;
 use std::time::{Duration, Instant};
 
@@ -209,6 +209,7 @@ impl Batch {
         clock: Option<&DeviceClock>,
     ) -> Result<wgpu::SubmissionIndex> {
         let params_bytes = self.params.len() as u64;
+        gpu.ready(&self.label)?;
         gpu.scoped(&self.label, params_bytes, || {
             let params = (params_bytes > 0).then(|| {
                 let block = gpu.wgpu().create_buffer(&wgpu::BufferDescriptor {
@@ -246,9 +247,11 @@ impl Batch {
 impl Dispatch {
     fn bind(&self, gpu: &GpuDevice, params: Option<&wgpu::Buffer>) -> wgpu::BindGroup {
         let (_, layout) = self.pipeline.wgpu();
-        let mut buffers = self.buffers.iter().filter_map(Buffer::wgpu);
+        let mut buffers =
+            self.buffers.iter().filter_map(|buffer| Some((buffer.wgpu()?, buffer.len())));
         let mut entries = Vec::new(); // `check_bindings` has matched both lists one to one
-        for &(binding, access) in &self.pipeline.reflection().bindings {
+        let reflection = self.pipeline.reflection();
+        for (&(binding, access), &least) in reflection.bindings.iter().zip(&reflection.sizes) {
             let resource = match access {
                 Access::Uniform(size) => params.map(|block| {
                     wgpu::BindingResource::Buffer(wgpu::BufferBinding {
@@ -258,7 +261,7 @@ impl Dispatch {
                     })
                 }),
                 Access::Read | Access::ReadWrite => {
-                    buffers.next().map(wgpu::Buffer::as_entire_binding)
+                    buffers.next().map(|(buffer, bytes)| self.pipeline.bound(buffer, bytes, least))
                 }
             };
             entries.extend(resource.map(|resource| wgpu::BindGroupEntry { binding, resource }));
@@ -278,7 +281,7 @@ fn check_bindings(device: &Device, pipeline: &Pipeline, bindings: &Bindings) -> 
         expected,
         found,
     };
-    let declared = &pipeline.reflection().bindings;
+    let Reflection { bindings: declared, sizes, .. } = pipeline.reflection();
     let uniform = declared.iter().find_map(|&(_, access)| match access {
         Access::Uniform(size) => Some(size as usize),
         Access::Read | Access::ReadWrite => None,
@@ -291,8 +294,11 @@ fn check_bindings(device: &Device, pipeline: &Pipeline, bindings: &Bindings) -> 
         };
         return Err(refuse("parameters".into(), words(uniform), words(given)));
     }
-    let storage: Vec<_> =
-        declared.iter().filter(|(_, access)| !matches!(access, Access::Uniform(_))).collect();
+    let storage: Vec<_> = declared
+        .iter()
+        .zip(sizes)
+        .filter(|((_, access), _)| !matches!(access, Access::Uniform(_)))
+        .collect();
     if storage.len() != bindings.buffers.len() {
         return Err(refuse(
             "storage buffers".into(),
@@ -300,7 +306,7 @@ fn check_bindings(device: &Device, pipeline: &Pipeline, bindings: &Bindings) -> 
             bindings.buffers.len().to_string(),
         ));
     }
-    for (&&(index, expected), (found, buffer)) in storage.iter().zip(&bindings.buffers) {
+    for (&(&(index, expected), &least), (found, buffer)) in storage.iter().zip(&bindings.buffers) {
         if expected != *found {
             let place = format!("binding {index}");
             return Err(refuse(place, expected.to_string(), found.to_string()));
@@ -308,6 +314,11 @@ fn check_bindings(device: &Device, pipeline: &Pipeline, bindings: &Bindings) -> 
         if !buffer.device().is(device) {
             let operand = format!("binding {index} of kernel '{}'", pipeline.label());
             return Err(Error::Foreign { operand });
+        }
+        let held = buffer.wgpu().map_or(0, wgpu::Buffer::size);
+        if held < least {
+            let place = format!("binding {index}");
+            return Err(refuse(place, format!("{least} bytes"), format!("{}", buffer.len())));
         }
         let shared = bindings.buffers.iter().filter(|(_, other)| other.is(buffer)).count();
         if *found == Access::ReadWrite && shared > 1 {

@@ -227,6 +227,7 @@ struct Staged {
 impl Staged {
     fn copy(gpu: &GpuDevice, source: &wgpu::Buffer, part: Range<u64>) -> Result<Self> {
         let size = (part.end - part.start).next_multiple_of(4);
+        gpu.ready("download")?;
         gpu.scoped("download", size, || {
             let buffer = gpu.wgpu().create_buffer(&wgpu::BufferDescriptor {
                 label: Some("download"),

@@ -2,7 +2,7 @@
 
 use crate::batch::Batch;
 use crate::cache;
-use crate::device::{AdapterChoice, Backend, Device};
+use crate::device::{AdapterChoice, Backend, Device, variable};
 use crate::driver::{self, Capabilities};
 use crate::element::Element;
 use crate::error::{Error, Result};
@@ -74,10 +74,7 @@ impl ContextOptions {
     /// # Errors
     /// [`Error::Setting`] where a variable holds something else.
     pub fn from_env() -> Result<Self> {
-        let backend = match read("GVPIE_BACKEND", "auto, gpu or cpu", parse_backend)? {
-            None => None,
-            Some(choice) => choice,
-        };
+        let backend = read("GVPIE_BACKEND", "auto, gpu or cpu", parse_backend)?.unwrap_or_default();
         let seconds = |text: &str| text.parse().ok().filter(|&s: &f64| s > 0.0 && s < 1e9);
         let allow = |text: &str| match text {
             "1" => Some(true),
@@ -107,7 +104,7 @@ fn parse_backend(text: &str) -> Option<Option<Backend>> {
 }
 
 fn read<T>(name: &str, expected: &str, parse: impl FnOnce(&str) -> Option<T>) -> Result<Option<T>> {
-    let Some(value) = std::env::var(name).ok().filter(|value| !value.trim().is_empty()) else {
+    let Some(value) = variable(name, expected)? else {
         return Ok(None);
     };
     match parse(value.trim()) {

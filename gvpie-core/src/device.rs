@@ -5,6 +5,7 @@
 
 use crate::error::{Error, Result};
 use crate::memory::Pool;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
@@ -42,11 +43,12 @@ pub struct AdapterChoice {
 impl AdapterChoice {
     /// Reads `WGPU_BACKEND`, `WGPU_ADAPTER_NAME` and `WGPU_POWER_PREF`.
     pub fn from_env() -> Result<Self> {
-        let read = |name| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
-        let mut choice = AdapterChoice { name: read("WGPU_ADAPTER_NAME"), ..Self::default() };
-        if let Some(value) = read("WGPU_BACKEND") {
+        let name = variable("WGPU_ADAPTER_NAME", "a part of an adapter's name")?;
+        let mut choice = AdapterChoice { name, ..Self::default() };
+        if let Some(value) = variable("WGPU_BACKEND", "a list of vulkan, metal, dx12, gl")? {
             let backends = wgpu::Backends::from_comma_list(&value);
-            if backends.is_empty() {
+            let known = |name: &str| !wgpu::Backends::from_comma_list(name).is_empty();
+            if !value.split(',').all(known) {
                 return Err(Error::Setting {
                     name: "WGPU_BACKEND".into(),
                     value,
@@ -55,7 +57,7 @@ impl AdapterChoice {
             }
             choice.backends = Some(backends);
         }
-        if let Some(value) = read("WGPU_POWER_PREF") {
+        if let Some(value) = variable("WGPU_POWER_PREF", "low, high or none")? {
             choice.power = match value.to_ascii_lowercase().as_str() {
                 "none" => wgpu::PowerPreference::None,
                 "low" => wgpu::PowerPreference::LowPower,
@@ -78,6 +80,19 @@ impl AdapterChoice {
         descriptor.backends = self.backends.unwrap_or(wgpu::Backends::all());
         descriptor.flags = wgpu::InstanceFlags::empty().with_env();
         wgpu::Instance::new(descriptor)
+    }
+}
+
+/// An environment variable, if it says anything; an error if what it says is not text.
+pub(crate) fn variable(name: &str, expected: &str) -> Result<Option<String>> {
+    match std::env::var(name) {
+        Ok(value) => Ok(Some(value).filter(|value| !value.trim().is_empty())),
+        Err(std::env::VarError::NotPresent) => Ok(None),
+        Err(std::env::VarError::NotUnicode(value)) => Err(Error::Setting {
+            name: name.into(),
+            value: value.to_string_lossy().into_owned(),
+            expected: expected.into(),
+        }),
     }
 }
 
@@ -151,6 +166,8 @@ pub struct GpuDevice {
     lost: Arc<OnceLock<String>>,
     fault: Arc<Mutex<Option<wgpu::Error>>>,
     timeout: Duration,
+    /// Whether a wait has ended before the work it waited for.
+    overdue: AtomicBool,
     pool: Pool,
 }
 
@@ -215,6 +232,7 @@ impl Device {
             lost,
             fault,
             timeout,
+            overdue: AtomicBool::new(false),
             pool,
         })))
     }
@@ -352,12 +370,13 @@ impl GpuDevice {
         let made = create();
         // Scopes nest, so they are popped innermost first. Off the web they resolve at once.
         let errors = [validation.pop_now(), internal.pop_now(), memory.pop_now()];
+        // The loss of a device that was destroyed is told by a poll only, and to no scope.
+        #[cfg(not(target_arch = "wasm32"))]
+        let _ = self.device.poll(wgpu::PollType::Poll);
+        self.check(what)?;
         match errors.into_iter().flatten().next() {
             None => Ok(made),
-            Some(error) => {
-                self.check(what)?;
-                Err(self.explain(error, what, bytes))
-            }
+            Some(error) => Err(self.explain(error, what, bytes)),
         }
     }
 
@@ -373,24 +392,47 @@ impl GpuDevice {
 
     /// Waits for a submission, at most for the device's timeout.
     pub(crate) fn wait(&self, submission: wgpu::SubmissionIndex, what: &str) -> Result<()> {
-        let wait = wgpu::PollType::Wait {
-            submission_index: Some(submission),
-            timeout: Some(self.timeout),
-        };
-        let polled = self.device.poll(wait);
+        self.wait_for(Some(submission), what)
+    }
+
+    /// To be called before each submission. A software driver takes one only when the one before
+    /// is done, and would wait for that without a bound.
+    pub(crate) fn ready(&self, what: &str) -> Result<()> {
+        if self.is_software() { self.wait_for(None, what) } else { Ok(()) }
+    }
+
+    /// Waits for one submission, or for all of them.
+    fn wait_for(&self, submission: Option<wgpu::SubmissionIndex>, what: &str) -> Result<()> {
+        let timeout = Some(self.timeout);
+        let polled =
+            self.device.poll(wgpu::PollType::Wait { submission_index: submission, timeout });
+        if let Err(wgpu::PollError::WrongSubmissionIndex(..)) = polled {
+            // A device that is being lost takes no submission, and says so, to a poll only, when
+            // the work before it is done.
+            let _ = self.device.poll(wgpu::PollType::Wait { submission_index: None, timeout });
+        }
         self.check(what)?;
         match polled {
             Ok(_) => Ok(()),
             Err(wgpu::PollError::Timeout) => {
+                self.overdue.store(true, Relaxed);
                 Err(Error::Timeout { what: what.into(), after: self.timeout })
             }
             Err(error) => Err(Error::Internal { what: what.into(), message: error.to_string() }),
         }
     }
 
+    /// Whether work that has outlasted a timeout still runs, and may for ever. Drivers wait for it
+    /// where queues and pipelines are freed, without a bound: these are then left to the end of
+    /// the process.
+    pub(crate) fn is_stuck(&self) -> bool {
+        let idle = || matches!(self.device.poll(wgpu::PollType::Poll), Ok(s) if s.is_queue_empty());
+        self.overdue.load(Relaxed) && self.lost.get().is_none() && !idle()
+    }
+
     /// An error if `bytes` in one storage buffer is more than this device can bind or hold.
     pub(crate) fn check_size(&self, bytes: u64, what: &str) -> Result<()> {
-        let binding = u64::from(self.limits.max_storage_buffer_binding_size);
+        let binding = self.limits.max_storage_buffer_binding_size;
         let (limit, allowed) = if binding <= self.limits.max_buffer_size {
             ("max_storage_buffer_binding_size", binding)
         } else {
@@ -400,6 +442,15 @@ impl GpuDevice {
             return Err(Error::Limit { what: what.into(), limit, asked: bytes, allowed });
         }
         Ok(())
+    }
+}
+
+impl Drop for GpuDevice {
+    fn drop(&mut self) {
+        if self.is_stuck() {
+            tracing::warn!("{}: work that did not finish in time still runs", self.name());
+            std::mem::forget(self.queue.clone());
+        }
     }
 }
 

@@ -114,7 +114,7 @@ impl Kernel {
     /// As [`shader::reflect`].
     pub fn reflect(&self) -> Result<Reflection> {
         let text = self.text()?;
-        let look = || shader::reflect(&self.label, &text, self.entry.as_deref());
+        let look = || shader::reflect(&self.label, &text, self.entry.as_deref(), &self.constants);
         match self.source {
             Source::Given(_) => shader::contained(&self.label, &text, look),
             Source::Ours { .. } => look(),
@@ -142,6 +142,16 @@ struct Compiled {
     pipeline: wgpu::ComputePipeline,
     layout: wgpu::BindGroupLayout,
     reflection: Reflection,
+    /// Whether buffers are bound with their padding, which our own kernels may read.
+    padded: bool,
+}
+
+impl Drop for Compiled {
+    fn drop(&mut self) {
+        if self.device.gpu().is_some_and(GpuDevice::is_stuck) {
+            std::mem::forget(self.pipeline.clone());
+        }
+    }
 }
 
 impl Pipeline {
@@ -157,6 +167,19 @@ impl Pipeline {
 
     pub(crate) fn device(&self) -> &Device {
         &self.0.device
+    }
+
+    /// What a kernel is shown of a buffer: all of it with its padding, or, so that `arrayLength`
+    /// is the length asked for, no more than the least that can be bound beyond that.
+    pub(crate) fn bound<'a>(
+        &self,
+        buffer: &'a wgpu::Buffer,
+        bytes: u64,
+        least: u64,
+    ) -> wgpu::BindingResource<'a> {
+        let size = bytes.next_multiple_of(4).max(least);
+        let size = if self.0.padded { None } else { std::num::NonZero::new(size) };
+        wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer, offset: 0, size })
     }
 
     pub(crate) fn wgpu(&self) -> (&wgpu::ComputePipeline, &wgpu::BindGroupLayout) {
@@ -186,7 +209,8 @@ impl Pipeline {
     ) -> Result<Self> {
         let label = kernel.label.as_ref();
         let parsed = shader::parse(label, text)?;
-        let reflection = shader::reflection(label, &parsed, kernel.entry.as_deref())?;
+        let entry = kernel.entry.as_deref();
+        let reflection = shader::reflection(label, &parsed, entry, &kernel.constants)?;
         check_limits(gpu, label, &reflection)?;
 
         let entries: Vec<_> = reflection.bindings.iter().map(layout_entry).collect();
@@ -239,6 +263,7 @@ impl Pipeline {
             pipeline,
             layout,
             reflection,
+            padded: matches!(kernel.source, Source::Ours { .. }),
         })))
     }
 }

@@ -4,6 +4,7 @@
 //! come from the plan. Both are looked up by name in [`sources`].
 
 use crate::error::{Error, Result};
+use naga::back::pipeline_constants::process_overrides;
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -127,20 +128,34 @@ pub struct Reflection {
     pub workgroup_storage: u64,
     /// Bindings of group 0 as (index, access), by index.
     pub bindings: Vec<(u32, Access)>,
+    /// The least bytes that may be bound to each of them: a runtime-sized array has one element.
+    pub sizes: Vec<u64>,
     /// Members of the uniform block as (name, byte offset).
     pub params: Vec<(String, usize)>,
 }
 
-/// Reads an entry point's interface; `entry` may be left out where there is only one.
+/// Reads an entry point's interface; `entry` may be left out where there is only one, and
+/// `override` constants that `constants` leaves out have their defaults.
 ///
 /// # Errors
 /// [`Error::Shader`] where the source does not compile; [`Error::Binding`] where there is no such
-/// entry point or a binding is of a kind that kernels cannot have.
-pub fn reflect(label: &str, source: &str, entry: Option<&str>) -> Result<Reflection> {
-    reflection(label, &parse(label, source)?, entry)
+/// entry point, a constant is unknown or has no value that fits, or a binding is of a kind that
+/// kernels cannot have.
+pub fn reflect(
+    label: &str,
+    source: &str,
+    entry: Option<&str>,
+    constants: &[(&str, f64)],
+) -> Result<Reflection> {
+    reflection(label, &parse(label, source)?, entry, constants)
 }
 
-pub(crate) fn reflection(label: &str, parsed: &Module, entry: Option<&str>) -> Result<Reflection> {
+pub(crate) fn reflection(
+    label: &str,
+    parsed: &Module,
+    entry: Option<&str>,
+    constants: &[(&str, f64)],
+) -> Result<Reflection> {
     let Module { module, info } = parsed;
     let refuse = |place: String, expected: &str, found: String| Error::Binding {
         kernel: label.into(),
@@ -168,8 +183,16 @@ pub(crate) fn reflection(label: &str, parsed: &Module, entry: Option<&str>) -> R
         return Err(refuse("entry point".into(), &expected, found));
     };
 
-    let index = points.iter().position(|e| std::ptr::eq(e, point)).unwrap_or(0);
-    let uses = info.get_entry_point(index);
+    // Workgroup sizes and workgroup memory may depend on constants.
+    let values = constants.iter().map(|&(name, value)| (name.to_string(), value)).collect();
+    let chosen = Some((point.stage, point.name.as_str()));
+    let (module, info) = process_overrides(module, info, chosen, &values).map_err(|error| {
+        let expected = "a value for each, of its type";
+        refuse("override constants".into(), expected, error.to_string())
+    })?;
+    let points = &module.entry_points;
+    let index = points.iter().position(|e| e.name == point.name).unwrap_or(0);
+    let (point, uses) = (&points[index], info.get_entry_point(index));
     let layouts = module.to_ctx();
     let mut bindings = Vec::new();
     let mut params = Vec::new();
@@ -208,7 +231,9 @@ pub(crate) fn reflection(label: &str, parsed: &Module, entry: Option<&str>) -> R
             }
         };
         match &global.binding {
-            Some(binding) if binding.group == 0 => bindings.push((binding.binding, access)),
+            Some(binding) if binding.group == 0 => {
+                bindings.push((binding.binding, access, u64::from(size)));
+            }
             Some(binding) => {
                 let place = format!("binding {} of group {}", binding.binding, binding.group);
                 return Err(refuse(place, "bindings in group 0", "another group".into()));
@@ -216,12 +241,13 @@ pub(crate) fn reflection(label: &str, parsed: &Module, entry: Option<&str>) -> R
             None => {}
         }
     }
-    bindings.sort_unstable_by_key(|(index, _)| *index);
+    bindings.sort_unstable_by_key(|&(index, ..)| index);
     Ok(Reflection {
         entry: point.name.clone(),
         workgroup: point.workgroup_size,
         workgroup_storage,
-        bindings,
+        sizes: bindings.iter().map(|&(.., size)| size).collect(),
+        bindings: bindings.into_iter().map(|(index, access, _)| (index, access)).collect(),
         params,
     })
 }
@@ -244,19 +270,42 @@ mod tests {
 
     #[test]
     fn an_interface_is_read_off_the_source() {
-        let r = reflect("scale", SCALE, None).unwrap();
+        let r = reflect("scale", SCALE, None, &[]).unwrap();
         assert_eq!(r.entry, "scale");
         assert_eq!(r.workgroup, [64, 1, 1]);
         assert_eq!(r.workgroup_storage, 1024);
         let expected = [(0, Access::Uniform(8)), (1, Access::Read), (2, Access::ReadWrite)];
         assert_eq!(r.bindings, expected);
+        assert_eq!(r.sizes, [8, 4, 4]);
         assert_eq!(r.params, [("n".into(), 0), ("factor".into(), 4)]);
     }
 
     #[test]
     fn a_missing_entry_point_lists_those_there_are() {
-        let error = reflect("scale", SCALE, Some("main")).unwrap_err().to_string();
+        let error = reflect("scale", SCALE, Some("main"), &[]).unwrap_err().to_string();
         assert!(error.contains("'main'") && error.contains("'scale'"), "{error}");
+    }
+
+    #[test]
+    fn constants_settle_the_interface() {
+        let source = "
+            override width: u32;
+            override steps = 2u;
+            var<workgroup> tile: array<u32, width * steps>;
+            @compute @workgroup_size(width) fn main(@builtin(local_invocation_index) i: u32) {
+                tile[i] = i;
+            }";
+        let r = reflect("sized", source, None, &[("width", 48.0)]).unwrap();
+        assert_eq!((r.workgroup, r.workgroup_storage), ([48, 1, 1], 2 * 48 * 4));
+        for (constants, words) in [
+            (&[][..], "width"),
+            (&[("width", 48.0), ("height", 1.0)][..], "height"),
+            (&[("width", -1.0)][..], "fit"),
+        ] {
+            let error = reflect("sized", source, None, constants).unwrap_err();
+            assert!(matches!(error, Error::Binding { .. }), "{error}");
+            assert!(error.to_string().contains(words), "{error}");
+        }
     }
 
     #[test]

@@ -255,9 +255,12 @@ impl<'a, T: Element> TensorView<'a, T> {
     }
 
     fn gather(&self, bytes: &[u8], start: u64) -> Vec<T> {
-        let first = self.offset - (start as usize / size_of::<T>()).min(self.offset);
         let dims = self.shape.dims();
         let count = self.shape.len().unwrap_or(0);
+        if count == 0 {
+            return Vec::new(); // nothing was read, whatever the offset
+        }
+        let first = self.offset - (start as usize / size_of::<T>()).min(self.offset);
         // The bytes of a fresh vector are aligned for every element type only by luck.
         let aligned: std::borrow::Cow<'_, [T]> = match bytemuck::try_cast_slice(bytes) {
             Ok(elements) => elements.into(),
@@ -415,6 +418,8 @@ mod tests {
         assert_eq!(t.view().slice(1, 3..3).unwrap().download().unwrap(), []);
         let column = t.view().strided([3], &[8], 1).unwrap();
         assert_eq!(column.download().unwrap(), [1.0, 9.0, 17.0]);
+        let nothing = t.view().strided([0], &[1], 5).unwrap();
+        assert_eq!(nothing.download().unwrap(), []);
     }
 
     #[test]

@@ -158,6 +158,7 @@ impl Texture {
         // wgpu wants rows of a copy to begin at multiples of 256 bytes.
         let pitch = (self.0.width * 4).next_multiple_of(wgpu::COPY_BYTES_PER_ROW_ALIGNMENT);
         let size = u64::from(pitch) * u64::from(self.0.height);
+        gpu.ready("texture download")?;
         let (buffer, submission) = gpu.scoped("texture download", size, || {
             let buffer = gpu.wgpu().create_buffer(&wgpu::BufferDescriptor {
                 label: Some("texture download"),

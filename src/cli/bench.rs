@@ -333,7 +333,7 @@ fn spot_check<T: Number>(e: Extents, a: &[T], b: &[T], c: &Tensor<T>) -> Result<
 /// Copies 256 MiB (32 MiB on a processor) within the device's memory, by a kernel on a GPU.
 fn copy(ctx: &Context) -> Result<Option<Row>, Failure> {
     let bytes = ctx.device().gpu().map_or(32 << 20, |gpu| {
-        let most = u64::from(gpu.limits().max_storage_buffer_binding_size.next_power_of_two() / 2);
+        let most = gpu.limits().max_storage_buffer_binding_size.next_power_of_two() / 2;
         let most = most.min(256 << 20);
         if gpu.is_software() { most.min(32 << 20) } else { most }
     });

@@ -73,8 +73,9 @@ pub enum Choice {
     Cpu,
 }
 
-/// The subcommands.
+/// The subcommands; the help of each is that of its options.
 #[derive(Debug, Subcommand)]
+#[allow(missing_docs)]
 pub enum Command {
     /// Show adapters, limits, features, the driver's self-test and the path of each operation
     Doctor,
