@@ -1,11 +1,12 @@
 //! What would otherwise be a comment 'keep in sync', proved without a GPU.
 
-use gvpie_core::{Access, Kernel, driver, gemm, shader};
+use gvpie_core::{Access, Kernel, driver, gemm, glyph, shader};
 
 /// Every kernel that any plan can ask for.
 fn kernels() -> Vec<Kernel> {
     let mut all = vec![driver::kernel()];
     all.extend(gemm::kernels());
+    all.extend(glyph::kernels());
     all
 }
 

@@ -14,6 +14,7 @@ use std::sync::OnceLock;
 const SOURCES: &[(&str, &str)] = &[
     ("selftest.wgsl", include_str!("../shaders/selftest.wgsl")),
     ("gemm_simt.wgsl.jinja", include_str!("../shaders/gemm_simt.wgsl.jinja")),
+    ("glyph.wgsl.jinja", include_str!("../shaders/glyph.wgsl.jinja")),
 ];
 
 /// WGSL from outside the crate may be this long; naga's parser recurses, and this much of it fits
