@@ -8,3 +8,4 @@
 pub mod cli;
 pub mod npy;
 pub mod output;
+pub mod png;

@@ -5,7 +5,8 @@ use super::{Arguments, Failure};
 use crate::output::print;
 use clap::{Args, ValueEnum};
 use gvpie_core::gemm::GemmPlan;
-use gvpie_core::{Backend, Context, DType, Element, Gemm, Tensor, f16};
+use gvpie_core::glyph::{Cell, Glyphs};
+use gvpie_core::{Backend, Bindings, Context, DType, Element, Gemm, Kernel, Tensor, f16};
 use serde::Serialize;
 use std::time::Duration;
 
@@ -41,8 +42,32 @@ pub struct Options {
 pub enum Op {
     /// Copying within the device's memory: the ceiling of all that is bound by memory
     Copy,
+    /// Writing the device's memory: the ceiling of glyph expansion
+    Fill,
     /// Matrix products
     Gemm,
+    /// Machine textures expanded to pictures
+    Glyph,
+}
+
+/// One measurement to make.
+#[derive(Debug, Clone, Copy)]
+enum Job {
+    Copy,
+    Fill,
+    Gemm(Extents),
+    Glyph(Cell),
+}
+
+impl std::fmt::Display for Job {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Job::Copy => f.write_str("copy"),
+            Job::Fill => f.write_str("fill"),
+            Job::Gemm(e) => write!(f, "gemm {}x{}x{}", e.m, e.n, e.k),
+            Job::Glyph(cell) => write!(f, "glyph {cell}"),
+        }
+    }
 }
 
 /// The extents of a batch of products.
@@ -129,18 +154,22 @@ pub fn run(arguments: &Arguments, options: &Options) -> Result<(), Failure> {
         options.shape.clone()
     };
     let dtype = DType::from(options.dtype);
-    let mut jobs: Vec<Option<Extents>> = Vec::new(); // None: the copy
-    jobs.extend(wanted(Op::Copy).then_some(None));
-    jobs.extend(shapes.into_iter().filter(|_| wanted(Op::Gemm)).map(Some));
+    let mut jobs = Vec::new();
+    jobs.extend(wanted(Op::Copy).then_some(Job::Copy));
+    jobs.extend(wanted(Op::Fill).then_some(Job::Fill));
+    jobs.extend(shapes.into_iter().filter(|_| wanted(Op::Gemm)).map(Job::Gemm));
+    jobs.extend(Cell::ALL.into_iter().filter(|_| wanted(Op::Glyph)).map(Job::Glyph));
 
     let bar = super::progress(jobs.len() as u64);
     let mut rows = Vec::new();
     let mut failure = None;
     for job in jobs {
-        bar.set_message(job.map_or("copy".into(), |e| format!("{}x{}x{}", e.m, e.n, e.k)));
+        bar.set_message(job.to_string());
         let measured = match job {
-            None => copy(&ctx),
-            Some(extents) => gemm(&ctx, extents, dtype).map(Some),
+            Job::Copy => copy(&ctx),
+            Job::Fill => fill(&ctx),
+            Job::Gemm(extents) => gemm(&ctx, extents, dtype).map(Some),
+            Job::Glyph(cell) => glyph(&ctx, cell).map(Some),
         };
         match measured {
             Ok(row) => rows.extend(row),
@@ -330,43 +359,65 @@ fn spot_check<T: Number>(e: Extents, a: &[T], b: &[T], c: &Tensor<T>) -> Result<
     Ok(())
 }
 
-/// Copies 256 MiB (32 MiB on a processor) within the device's memory, by a kernel on a GPU.
-fn copy(ctx: &Context) -> Result<Option<Row>, Failure> {
-    let bytes = ctx.device().gpu().map_or(32 << 20, |gpu| {
-        let most = gpu.limits().max_storage_buffer_binding_size.next_power_of_two() / 2;
-        let most = most.min(256 << 20);
-        if gpu.is_software() { most.min(32 << 20) } else { most }
-    });
-    let count = (bytes / 4) as usize;
-    if ctx.backend() == Backend::Cpu {
-        return Ok(None);
+/// Words of a buffer to measure bandwidth with, a power of two: 256 MiB where a GPU binds as much,
+/// 32 MiB of a software driver; `None` on the host, whose bandwidth is not this program's to show.
+fn bandwidth_words(ctx: &Context) -> Option<usize> {
+    let gpu = ctx.device().gpu()?;
+    let most = gpu.limits().max_storage_buffer_binding_size.next_power_of_two() / 2;
+    let wanted = if gpu.is_software() { 32 << 20 } else { 256 << 20 };
+    Some((most.min(wanted) / 4) as usize)
+}
+
+/// The grid for four vectors of 16 bytes an invocation, 256 invocations a workgroup, exactly.
+fn bandwidth_grid(words: usize) -> [u32; 3] {
+    let groups = (words / (4 * 4 * 256)) as u32;
+    [groups.min(1 << 14), groups.div_ceil(1 << 14), 1]
+}
+
+fn bandwidth_row(ctx: &Context, op: &'static str, words: usize, bytes: f64, time: Duration) -> Row {
+    Row {
+        dtype: "u32",
+        shape: words.to_string(),
+        path: "wgsl".into(),
+        rate: bytes / time.as_secs_f64() / 1e9,
+        unit: "GB/s",
+        ..row(ctx, op, time)
     }
-    let source: Vec<u32> = (0..count as u32).map(|i| i.wrapping_mul(2_654_435_761)).collect();
-    let from = ctx.upload([count], &source)?;
-    let mut to = ctx.zeros::<u32>([count])?;
-    let kernel = gvpie_core::Kernel::wgsl("copy", COPY);
-    let pipeline = ctx.pipeline(&kernel)?;
-    let groups = (count / (4 * 4 * 256)) as u32; // exactly: all sizes here are powers of two
-    let grid = [groups.min(1 << 14), groups.div_ceil(1 << 14), 1];
+}
+
+/// Copies within the device's memory; the rate counts reading and writing.
+fn copy(ctx: &Context) -> Result<Option<Row>, Failure> {
+    let Some(words) = bandwidth_words(ctx) else { return Ok(None) };
+    let source: Vec<u32> = (0..words as u32).map(|i| i.wrapping_mul(2_654_435_761)).collect();
+    let from = ctx.upload([words], &source)?;
+    let mut to = ctx.zeros::<u32>([words])?;
+    let pipeline = ctx.pipeline(&Kernel::wgsl("copy", BANDWIDTH).entry("copy"))?;
     let time = median_time(ctx, |batch| {
-        let bindings = gvpie_core::Bindings::new().read(&from).write(&mut to);
-        batch.dispatch(&pipeline, bindings, grid)
+        let bindings = Bindings::new().read(&from).write(&mut to);
+        batch.dispatch(&pipeline, bindings, bandwidth_grid(words))
     })?;
     if to.download()? != source {
         return Err(Failure::Wrong("the copy differs from its source".into()));
     }
-    Ok(Some(Row {
-        dtype: "u32",
-        shape: count.to_string(),
-        path: "wgsl".into(),
-        rate: 2.0 * bytes as f64 / time.as_secs_f64() / 1e9,
-        unit: "GB/s",
-        ..row(ctx, "copy", time)
-    }))
+    Ok(Some(bandwidth_row(ctx, "copy", words, 8.0 * words as f64, time)))
+}
+
+/// Writes the device's memory.
+fn fill(ctx: &Context) -> Result<Option<Row>, Failure> {
+    let Some(words) = bandwidth_words(ctx) else { return Ok(None) };
+    let mut to = ctx.zeros::<u32>([words])?;
+    let pipeline = ctx.pipeline(&Kernel::wgsl("fill", BANDWIDTH).entry("fill"))?;
+    let time = median_time(ctx, |batch| {
+        batch.dispatch(&pipeline, Bindings::new().write(&mut to), bandwidth_grid(words))
+    })?;
+    if to.download()?.iter().any(|&word| word != 0x0123_4567) {
+        return Err(Failure::Wrong("a word was not filled".into()));
+    }
+    Ok(Some(bandwidth_row(ctx, "fill", words, 4.0 * words as f64, time)))
 }
 
 /// Four vectors of 16 bytes an invocation, neighbours beside neighbours.
-const COPY: &str = "
+const BANDWIDTH: &str = "
 @group(0) @binding(0) var<storage, read> source: array<vec4<u32>>;
 @group(0) @binding(1) var<storage, read_write> destination: array<vec4<u32>>;
 @compute @workgroup_size(256)
@@ -375,7 +426,41 @@ fn copy(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     let i = id.x + id.y * groups.x * 256u;
     let a = source[i]; let b = source[i + step]; let c = source[i + 2u * step]; let d = source[i + 3u * step];
     destination[i] = a; destination[i + step] = b; destination[i + 2u * step] = c; destination[i + 3u * step] = d;
+}
+@compute @workgroup_size(256)
+fn fill(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let step = groups.x * groups.y * 256u;
+    let i = id.x + id.y * groups.x * 256u;
+    let v = vec4<u32>(0x01234567u);
+    destination[i] = v; destination[i + step] = v; destination[i + 2u * step] = v; destination[i + 3u * step] = v;
 }";
+
+/// Expands random cells with every attribute; the rate counts the picture's bytes.
+pub(super) fn glyph(ctx: &Context, cell: Cell) -> Result<Row, Failure> {
+    let modest = ctx.device().gpu().is_none_or(|gpu| gpu.is_software());
+    let (columns, rows) = if modest { (256, 128) } else { (2048, 1024) };
+    let problem = Glyphs::new(columns, rows).cell(cell);
+    let mut random = fastrand::Rng::with_seed(3);
+    let texels: Vec<u32> = (0..columns * rows).map(|_| random.u32(..) | 0xFF00_0000).collect();
+    let machine = ctx.upload(problem.machine_shape(), &texels)?;
+    let mut picture = ctx.zeros::<u32>(problem.picture_shape())?;
+    let plan = problem.plan(ctx)?;
+    let time = median_time(ctx, |batch| plan.record(batch, &machine, &mut picture))?;
+
+    let host = Context::on(Backend::Cpu)?;
+    let expected = host.glyphs(&host.upload(problem.machine_shape(), &texels)?, cell)?;
+    if picture.download()? != expected.download()? {
+        return Err(Failure::Wrong(format!("{} differs from the CPU's picture", plan.algorithm())));
+    }
+    Ok(Row {
+        dtype: "rgba8",
+        shape: format!("{columns}x{rows}"),
+        path: plan.algorithm().to_string(),
+        rate: problem.bytes() / time.as_secs_f64() / 1e9,
+        unit: "GB/s",
+        ..row(ctx, "glyph", time)
+    })
+}
 
 #[cfg(test)]
 mod tests {

@@ -2,6 +2,7 @@
 
 use super::{Arguments, Failure};
 use crate::output::print;
+use gvpie_core::glyph::{Cell, Glyphs};
 use gvpie_core::{AdapterChoice, Context, DType, Gemm, adapters, wgpu};
 use serde_json::{Value, json};
 
@@ -87,6 +88,11 @@ fn paths(ctx: &Context) -> Value {
             let path = planned.map_or_else(|e| e.to_string(), |plan| plan.algorithm().to_string());
             paths.insert(format!("gemm {dtype} {size}x{size}x{size}"), json!(path));
         }
+    }
+    for cell in Cell::ALL {
+        let planned = Glyphs::new(128, 64).cell(cell).plan(ctx);
+        let path = planned.map_or_else(|e| e.to_string(), |plan| plan.algorithm().to_string());
+        paths.insert(format!("glyph {cell}"), json!(path));
     }
     Value::Object(paths)
 }

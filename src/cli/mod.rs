@@ -3,6 +3,7 @@
 pub mod bench;
 pub mod doctor;
 pub mod gemm;
+pub mod render;
 pub mod tour;
 
 use clap::{Parser, Subcommand, ValueEnum};
@@ -10,7 +11,7 @@ use gvpie_core::{Backend, Context, ContextOptions};
 use std::io::IsTerminal;
 use std::path::PathBuf;
 
-/// Compute on any GPU, or on none: matrix products and more, from the command line.
+/// Compute on any GPU, or on none: matrix products, text as pictures, from the command line.
 ///
 /// Without a subcommand, gvpie gives a tour: it finds the adapter, tests the driver, and runs one
 /// verified example of each operation.
@@ -46,6 +47,7 @@ Examples:
   gvpie doctor                             adapters, limits, self-test, chosen paths
   gvpie gemm A.npy B.npy -o C.npy          C = A B
   gvpie gemm A.npy B.npy -o C.npy --transpose-b --alpha 2 --beta 1 --c C0.npy
+  gvpie render README.md -o readme.png     text as a picture
   gvpie bench gemm --shape 4096x4096x4096 --csv
 
 Environment:
@@ -80,6 +82,7 @@ pub enum Command {
     /// Show adapters, limits, features, the driver's self-test and the path of each operation
     Doctor,
     Gemm(gemm::Options),
+    Render(render::Options),
     Bench(bench::Options),
 }
 
@@ -93,6 +96,37 @@ pub enum Failure {
     /// An array file is of no use.
     #[error(transparent)]
     Npy(#[from] crate::npy::Error),
+    /// A text file cannot be opened.
+    #[error("{}: {source}", path.display())]
+    Input {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A text cannot be laid out.
+    #[error("{}: {source}", path.display())]
+    Text {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it, and at which byte.
+        source: gvpie_core::glyph::text::TextError,
+    },
+    /// A text was another one when it was read again.
+    #[error("{}: the file changed while it was read", .0.display())]
+    Changed(PathBuf),
+    /// A picture would be wider than a texture may be.
+    #[error(
+        "{columns} columns of {cell} are wider than a texture; --columns may be at most {most}"
+    )]
+    Columns {
+        /// The columns asked for.
+        columns: usize,
+        /// The cell.
+        cell: gvpie_core::glyph::Cell,
+        /// The most columns of this cell.
+        most: usize,
+    },
     /// A file cannot be written.
     #[error("{}: cannot write: {source}", path.display())]
     Output {
@@ -143,6 +177,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         None => tour::run(arguments),
         Some(Command::Doctor) => doctor::run(arguments),
         Some(Command::Gemm(options)) => gemm::run(arguments, options),
+        Some(Command::Render(options)) => render::run(arguments, options),
         Some(Command::Bench(options)) => bench::run(arguments, options),
     }
 }

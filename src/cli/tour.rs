@@ -1,11 +1,15 @@
 //! `gvpie` with no arguments: what this machine computes, shown and verified, in seconds.
 
-use super::bench::{Extents, Row, figure, gemm as measure_gemm};
+use super::bench::{Extents, Row, figure, gemm as measure_gemm, glyph};
 use super::{Arguments, Failure};
-use crate::output::print;
+use crate::output::{PendingFile, print};
+use crate::png;
 use gvpie_core::gemm::proof::Case;
+use gvpie_core::glyph::Cell;
+use gvpie_core::glyph::text::Layout;
 use gvpie_core::{Backend, Context, DType, Gemm};
 use serde_json::json;
+use std::path::Path;
 
 /// Runs the tour.
 ///
@@ -36,6 +40,12 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         }
         Backend::Cpu => here.clone(),
     };
+    let drawn = glyph(&ctx, Cell::C6x8)?;
+    let drawn_cpu = match ctx.backend() {
+        Backend::Gpu => glyph(&Context::on(Backend::Cpu)?, Cell::C6x8)?,
+        Backend::Cpu => drawn.clone(),
+    };
+    let picture = draw(&ctx);
     let report = json!({
         "adapter": ctx.adapter(),
         "driver": ctx.driver(),
@@ -48,6 +58,14 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
             "shape": here.shape,
             "tflops": here.rate,
             "cpu_tflops": cpu.rate,
+        }, {
+            "op": "glyph",
+            "path": drawn.path,
+            "verified": true,
+            "shape": drawn.shape,
+            "gb_per_second": drawn.rate,
+            "cpu_gb_per_second": drawn_cpu.rate,
+            "picture": picture.as_ref().ok(),
         }],
     });
     if arguments.json {
@@ -64,8 +82,59 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     if ctx.backend() == Backend::Gpu {
         text += &format!(", {:.1} times this CPU's {}", here.rate / cpu.rate, figure(cpu.rate));
     }
+    text += &format!(
+        "\nglyph  equal to the CPU's picture in every bit\n       \
+         {} cells, {}: {} GB/s of pixels",
+        drawn.shape,
+        drawn.path,
+        figure(drawn.rate),
+    );
+    if ctx.backend() == Backend::Gpu {
+        text += &format!(
+            ", {:.1} times this CPU's {}",
+            drawn.rate / drawn_cpu.rate,
+            figure(drawn_cpu.rate)
+        );
+    }
+    text += &match picture {
+        Ok(name) => format!("\n       picture in {name}"),
+        Err(failure) => format!("\n       no picture: {failure}"),
+    };
     text += "\nMore: gvpie doctor, gvpie bench, gvpie help\n";
     Ok(print(&text)?)
+}
+
+/// What the tour draws.
+const POSTER: &str = "\
+╔══════════════════════════════════════╗
+║ gvpie                                ║
+║ GPU compute for everyone, on WGSL    ║
+╟──────────────────────────────────────╢
+║ a character is a texel: ░▒▓█ ▖▗▘▙▚▛▜ ║
+║ ABCDEFGHIJKLMNOPQRSTUVWXYZ 012345678 ║
+║ abcdefghijklmnopqrstuvwxyz ←↑→↓ ±÷×¶ ║
+║ Größe, œuvre, façade, ñandú, ¿qué?   ║
+╚══════════════════════════════════════╝";
+
+/// Draws a picture into the current folder; its name.
+fn draw(ctx: &Context) -> Result<&'static str, Failure> {
+    let name = "gvpie-tour.png";
+    let output = |source| Failure::Output { path: name.into(), source };
+    let fault = |source| Failure::Text { path: "the poster".into(), source };
+    let page = Layout::new().page(POSTER).map_err(fault)?;
+    let texels = page.texels.iter().enumerate().map(|(i, &texel)| {
+        let row = i / page.columns;
+        // Foreground colours by row: the palette's light colours behind the words.
+        if texel & 0xFF < 0x20 { texel } else { texel | (0x09 + row as u32 % 6) << 8 }
+    });
+    let machine = ctx.upload([page.rows, page.columns], &texels.collect::<Vec<_>>())?;
+    let picture = ctx.glyphs(&machine, Cell::C6x8)?;
+    let [height, width] = *picture.shape().dims() else { return Ok(name) };
+    let mut file = PendingFile::create(Path::new(name)).map_err(output)?;
+    let pixels = picture.download()?;
+    png::write(&mut file, width as u32, height as u32, |add| add(&pixels)).map_err(output)?;
+    file.finish().map_err(output)?;
+    Ok(name)
 }
 
 fn rate(ctx: &Context, extents: Extents) -> Result<Row, Failure> {
