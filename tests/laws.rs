@@ -129,7 +129,7 @@ fn wide(x: &[f32]) -> Vec<f64> {
 }
 
 #[test]
-fn gpu_and_host_leave_a_matrix_times_one() {
+fn every_device_leave_a_matrix_times_one() {
     law("A·I = I·A = A", problem(), |ctx, ([m, n], seed)| {
         let a = Numbers::new(seed).reals(m * n);
         let one = |n: usize| -> Result<Tensor<f32>> {
@@ -143,7 +143,7 @@ fn gpu_and_host_leave_a_matrix_times_one() {
 }
 
 #[test]
-fn gpu_and_host_transpose_products() {
+fn every_device_transpose_products() {
     law("(A·B)ᵀ = Bᵀ·Aᵀ", problem(), |ctx, ([m, n, k], seed)| {
         let mut numbers = Numbers::new(seed);
         let a = ctx.upload([m, k], &numbers.integers(m * k))?;
@@ -163,7 +163,7 @@ fn gpu_and_host_transpose_products() {
 }
 
 #[test]
-fn gpu_and_host_are_linear() {
+fn every_device_are_linear() {
     let factors = (-3_i8..=3, -3_i8..=3);
     law("αAB + βC", (problem(), factors), |ctx, (([m, n, k], seed), (alpha, beta))| {
         let mut numbers = Numbers::new(seed);
@@ -186,7 +186,7 @@ fn gpu_and_host_are_linear() {
 }
 
 #[test]
-fn gpu_and_host_associate_within_their_bound() {
+fn every_device_associate_within_their_bound() {
     law("(A·B)·C = A·(B·C)", problem(), |ctx, ([m, k, l, n], seed)| {
         let mut numbers = Numbers::new(seed);
         let (a, b) = (numbers.reals(m * k), numbers.reals(k * l));
@@ -211,7 +211,7 @@ fn gpu_and_host_associate_within_their_bound() {
 }
 
 #[test]
-fn gpu_and_host_multiply_block_by_block() {
+fn every_device_multiply_block_by_block() {
     law("blocks", (problem(), 0.0..1.0, 0.0..1.0), |ctx, (([m, n, k], seed), x, y)| {
         let mut numbers = Numbers::new(seed);
         let a = ctx.upload([m, k], &numbers.integers(m * k))?;
@@ -243,7 +243,7 @@ fn gpu_and_host_multiply_block_by_block() {
 }
 
 #[test]
-fn gpu_and_host_batches_are_their_products() {
+fn every_device_batches_are_their_products() {
     law("batches", (problem(), 1_usize..5), |ctx, (([m, n, k], seed), count)| {
         let mut numbers = Numbers::new(seed);
         let a = ctx.upload([count, m, k], &numbers.integers(count * m * k))?;
@@ -259,7 +259,7 @@ fn gpu_and_host_batches_are_their_products() {
 }
 
 #[test]
-fn gpu_and_host_repeat_themselves_to_the_bit() {
+fn every_device_repeat_themselves_to_the_bit() {
     law("one plan twice", problem(), |ctx, ([m, n, k], seed)| {
         let mut numbers = Numbers::new(seed);
         let a = ctx.upload([m, k], &numbers.reals(m * k))?;
@@ -282,7 +282,7 @@ fn gpu_and_host_repeat_themselves_to_the_bit() {
 }
 
 #[test]
-fn gpu_and_host_agree_to_the_bit_on_integers() {
+fn every_device_agree_to_the_bit_on_integers() {
     law("the sum itself", problem(), |ctx, ([m, n, k], seed)| {
         let mut numbers = Numbers::new(seed);
         let (a, b) = (numbers.integers(m * k), numbers.integers(k * n));

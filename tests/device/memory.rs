@@ -8,7 +8,7 @@ use std::process::Command;
 const MIB: u64 = 1 << 20;
 
 #[test]
-fn gpu_and_host_keep_a_budget_and_lose_nothing() {
+fn every_device_keep_a_budget_and_lose_nothing() {
     let budget = Some(2 * MIB);
     for ctx in contexts(ContextOptions { memory_budget: budget, ..Default::default() }) {
         let pool = ctx.device().pool().clone();

@@ -6,7 +6,7 @@ use gvpie_core::{Bindings, Context, ContextOptions, Error, Gemm, Kernel, f16, wg
 use std::time::Duration;
 
 #[test]
-fn gpu_and_host_keep_pictures_of_any_width() {
+fn every_device_keep_pictures_of_any_width() {
     for ctx in contexts(ContextOptions::default()) {
         for (width, height) in [(1, 1), (3, 5), (63, 2), (64, 64), (65, 3), (101, 7), (1, 130)] {
             let texels: Vec<u8> =
@@ -32,7 +32,7 @@ fn gpu_and_host_keep_pictures_of_any_width() {
 }
 
 #[test]
-fn gpu_and_host_hold_tensors_of_nothing() {
+fn every_device_hold_tensors_of_nothing() {
     for ctx in contexts(ContextOptions::default()) {
         let mut none = ctx.zeros::<f32>([3, 0, 2]).unwrap();
         assert!(none.is_empty());
@@ -54,7 +54,7 @@ fn gpu_and_host_hold_tensors_of_nothing() {
 }
 
 #[test]
-fn gpu_and_host_download_views_densely() {
+fn every_device_download_views_densely() {
     for ctx in contexts(ContextOptions::default()) {
         let data: Vec<f16> = (0..2 * 5 * 7_u16).map(|i| f16::from_f32(f32::from(i))).collect();
         let t = ctx.upload([2, 5, 7], &data).unwrap();
@@ -81,7 +81,7 @@ fn gpu_and_host_download_views_densely() {
 }
 
 #[test]
-fn gpu_and_host_time_their_work() {
+fn every_device_time_their_work() {
     for ctx in contexts(ContextOptions::default()) {
         let a = ctx.upload([192, 192], &vec![1.0_f32; 192 * 192]).unwrap();
         let mut c = ctx.zeros::<f32>([192, 192]).unwrap();
@@ -104,7 +104,7 @@ fn gpu_and_host_time_their_work() {
 }
 
 #[test]
-fn gpu_and_host_contexts_serve_several_threads() {
+fn every_device_contexts_serve_several_threads() {
     let budget = Some(64 << 20);
     for ctx in contexts(ContextOptions { memory_budget: budget, ..Default::default() }) {
         let kernel = Kernel::wgsl("broken", "fn f() -> f32 { return 1u; }");
