@@ -72,7 +72,7 @@ mod sealed {
     pub trait Sealed {}
 }
 
-/// A Rust type that is a tensor element: [`f16`], `f32`, `f64`, `i32`, `u32`.
+/// A Rust type that is a tensor element: [`f16`](struct@half::f16), `f32`, `f64`, `i32`, `u32`.
 pub trait Element:
     bytemuck::Pod + Default + PartialEq + std::fmt::Debug + Send + Sync + sealed::Sealed + 'static
 {
