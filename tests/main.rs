@@ -6,6 +6,7 @@
 mod adapter;
 mod command;
 mod device;
+mod house;
 mod laws;
 mod parity;
 mod shaders;

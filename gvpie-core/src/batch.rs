@@ -344,7 +344,7 @@ impl DeviceClock {
 
     /// `None` where the device has no timestamps.
     fn new(gpu: &GpuDevice) -> Result<Option<Self>> {
-        if !gpu.features().contains(wgpu::Features::TIMESTAMP_QUERY) {
+        if !gpu.has_timestamps() {
             return Ok(None);
         }
         gpu.scoped("timestamps", Self::BYTES, || {

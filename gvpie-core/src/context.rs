@@ -237,8 +237,7 @@ impl Context {
 
     /// Whether [`Batch::time`] reads the device's own clock.
     pub fn has_timestamps(&self) -> bool {
-        let timestamps = wgpu::Features::TIMESTAMP_QUERY;
-        self.0.device.gpu().is_some_and(|gpu| gpu.features().contains(timestamps))
+        self.0.device.gpu().is_some_and(|gpu| gpu.has_timestamps())
     }
 
     /// A tensor holding `data`, row-major.

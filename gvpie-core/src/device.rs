@@ -327,6 +327,11 @@ impl GpuDevice {
         self.features.contains(wgpu::Features::SHADER_F16)
     }
 
+    /// Whether passes can be timed by the device's own clock.
+    pub fn has_timestamps(&self) -> bool {
+        self.features.contains(wgpu::Features::TIMESTAMP_QUERY)
+    }
+
     /// Whether this is a software driver.
     pub fn is_software(&self) -> bool {
         self.info.device_type == wgpu::DeviceType::Cpu
