@@ -4,5 +4,7 @@
 //! `off` leaves the tests named `gpu` out, `auto` runs them where an adapter is found.
 
 mod adapter;
+mod golden;
 mod parity;
 mod shaders;
+mod window;

@@ -2,7 +2,7 @@
 
 use crate::adapter::gpu;
 use gvpie_core::gemm::proof::hard_cases;
-use gvpie_core::{Backend, Context, Error};
+use gvpie_core::{Backend, Context, Error, glyph};
 
 #[test]
 fn gpu_gemm_matches_the_host_and_the_oracle() {
@@ -24,4 +24,15 @@ fn gpu_gemm_matches_the_host_and_the_oracle() {
         }
     }
     assert!(ran > 80, "only {ran} cases ran on the GPU");
+}
+
+#[test]
+fn gpu_glyphs_match_the_host_and_the_oracle() {
+    let Some(gpu) = gpu() else { return };
+    let cpu = Context::on(Backend::Cpu).unwrap();
+    for case in glyph::proof::hard_cases() {
+        let [host, device] = [&cpu, &gpu]
+            .map(|ctx| case.check(ctx, 11).unwrap_or_else(|error| panic!("{case:?}: {error}")));
+        assert_eq!(device.picture, host.picture, "{case:?}"); // bit by bit
+    }
 }
