@@ -19,7 +19,7 @@ use winit::window::{Window, WindowId};
 const NOTCH: f32 = 3.0;
 
 /// So often may a device or a surface be lost without a frame in between.
-const PATIENCE: u32 = 5;
+const PATIENCE: u32 = 30;
 
 /// What a key means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,7 +108,10 @@ impl Session {
 pub fn run(text: &str, size: UVec2) -> std::result::Result<(), Failure> {
     let headless = "--headless --out shot.png draws the same into a file";
     let failed = |error: &dyn std::fmt::Display| {
-        Failure::new(format!("no display to open a window on: {error}"), headless)
+        // Winit names the place in its own source first; what is wrong comes last.
+        let words = error.to_string();
+        let cause = words.rsplit(": ").next().unwrap_or(&words).trim_end_matches('.');
+        Failure::new(format!("no display to open a window on: {cause}"), headless)
     };
     let events = EventLoop::new().map_err(|error| failed(&error))?;
     events.set_control_flow(ControlFlow::Wait);
@@ -151,17 +154,18 @@ impl App {
         let Some(window) = self.window.clone() else { return Ok(()) };
         match self.show(&window) {
             Ok(Presented::Shown | Presented::Hidden) => self.lost = 0,
-            Ok(Presented::Again) => self.again(&window, None)?,
+            Ok(Presented::Later) => window.request_redraw(),
+            Ok(Presented::Again) => self.again(None)?,
             Err(error @ Error::DeviceLost { .. }) => {
                 (self.stage, self.screen) = (None, None);
-                self.again(&window, Some(error))?;
+                self.again(Some(error))?;
             }
             Err(error) => return Err(error.into()),
         }
         Ok(())
     }
 
-    fn again(&mut self, window: &Window, error: Option<Error>) -> std::result::Result<(), Failure> {
+    fn again(&mut self, error: Option<Error>) -> std::result::Result<(), Failure> {
         self.lost += 1;
         if self.lost > PATIENCE {
             let surface = || {
@@ -172,7 +176,7 @@ impl App {
             };
             return Err(error.map_or_else(surface, Failure::from));
         }
-        window.request_redraw();
+        self.resized(); // the usual reason is a size that was not heard of yet
         Ok(())
     }
 

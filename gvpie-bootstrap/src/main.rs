@@ -157,9 +157,9 @@ fn main() -> ExitCode {
 
 /// `960x512`.
 fn size(text: &str) -> Result<UVec2, String> {
-    let side = |text: &str| text.parse().ok().filter(|side| (1..=16_384).contains(side));
+    let side = |text: &str| text.parse().ok().filter(|side| (1..=8192).contains(side));
     let sides = text.split_once('x').and_then(|(x, y)| Some(UVec2::new(side(x)?, side(y)?)));
-    sides.ok_or_else(|| "expected two numbers from 1 to 16384, as in 960x512".into())
+    sides.ok_or_else(|| "expected two numbers from 1 to 8192, as in 960x512".into())
 }
 
 fn scale(text: &str) -> Result<f64, String> {
@@ -206,7 +206,7 @@ mod tests {
     fn the_command_line_is_consistent() {
         Options::command().debug_assert();
         assert_eq!(size("640x400"), Ok(UVec2::new(640, 400)));
-        for wrong in ["640", "0x5", "5x", "20000x5", "-1x4", "4x4x4"] {
+        for wrong in ["640", "0x5", "5x", "8193x5", "-1x4", "4x4x4"] {
             assert!(size(wrong).is_err(), "{wrong}");
         }
         assert!(scale("NaN").is_err() && scale("0").is_err() && scale("1.5").is_ok());

@@ -28,6 +28,8 @@ pub enum Presented {
     Hidden,
     /// The surface was changed or lost and has been made anew: draw once more.
     Again,
+    /// The system had no frame to give in time: draw once more.
+    Later,
 }
 
 /// A window's surface with the device that draws on it.
@@ -109,7 +111,7 @@ impl Screen {
                 self.surface = make_surface(&self.instance, &self.window)?;
                 return Ok(Presented::Again);
             }
-            Timeout => return Ok(Presented::Again),
+            Timeout => return Ok(Presented::Later),
             Occluded => return Ok(Presented::Hidden),
             Validation => {
                 gpu.check("the window's next frame")?;
