@@ -6,7 +6,9 @@
 mod adapter;
 mod command;
 mod device;
+mod golden;
 mod house;
 mod laws;
 mod parity;
 mod shaders;
+mod window;

@@ -6,7 +6,7 @@
 
 use crate::adapter::gpu;
 use gvpie_core::gemm::proof::{Case, Storage, hard_cases};
-use gvpie_core::{Backend, Context, Error};
+use gvpie_core::{Backend, Context, Error, glyph};
 
 /// The parts of GEMM's table.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -66,4 +66,15 @@ fn gpu_gemm_of_all_element_types_matches() {
 #[test]
 fn gpu_gemm_of_all_element_types_turned_matches() {
     check(Part::ElementsTurned, 8);
+}
+
+#[test]
+fn gpu_glyphs_match_the_host_and_the_oracle() {
+    let Some(gpu) = gpu() else { return };
+    let cpu = Context::on(Backend::Cpu).unwrap();
+    for case in glyph::proof::hard_cases() {
+        let [host, device] = [&cpu, &gpu]
+            .map(|ctx| case.check(ctx, 11).unwrap_or_else(|error| panic!("{case:?}: {error}")));
+        assert_eq!(device.picture, host.picture, "{case:?}"); // bit by bit
+    }
 }

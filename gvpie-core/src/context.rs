@@ -191,8 +191,18 @@ impl Context {
     async fn on_gpu(options: &ContextOptions) -> Result<Self> {
         let mut choice = options.adapter.clone();
         choice.software |= options.backend == Some(Backend::Gpu);
+        let instance = wgpu::Instance::new(choice.instance());
+        Self::on_adapter(choice.adapter(&instance, None).await?, options).await
+    }
+
+    /// A context on an adapter that was chosen before, as a window's must be
+    /// ([`AdapterChoice::adapter`]). Of `options`, what chooses is not read.
+    ///
+    /// # Errors
+    /// [`Error::Driver`]; [`Error::Internal`] if the driver opens no device.
+    pub async fn on_adapter(adapter: wgpu::Adapter, options: &ContextOptions) -> Result<Self> {
         let pool = Pool::new(options.memory_budget);
-        let device = Device::open(&choice, pool, options.timeout).await?;
+        let device = Device::open(adapter, pool, options.timeout).await?;
         let pipelines = Pipelines::new(&device, options.cache.clone());
         let capabilities = match device.gpu() {
             Some(gpu) => {

@@ -74,12 +74,36 @@ impl AdapterChoice {
         Ok(choice)
     }
 
-    /// The instance this choice looks for adapters in.
-    fn instance(&self) -> wgpu::Instance {
+    /// The instance this choice looks for adapters in, as a description: a window adds its
+    /// display's handle, from which some systems make surfaces.
+    pub fn instance(&self) -> wgpu::InstanceDescriptor {
         let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
         descriptor.backends = self.backends.unwrap_or(wgpu::Backends::all());
         descriptor.flags = wgpu::InstanceFlags::empty().with_env();
-        wgpu::Instance::new(descriptor)
+        descriptor
+    }
+
+    /// The best adapter of an instance that fits this choice, and that can present to `surface`
+    /// where there is one. For [`Context::on_adapter`](crate::Context::on_adapter).
+    ///
+    /// # Errors
+    /// [`Error::NoAdapter`] with the adapters that were seen.
+    pub async fn adapter(
+        &self,
+        instance: &wgpu::Instance,
+        surface: Option<&wgpu::Surface<'_>>,
+    ) -> Result<wgpu::Adapter> {
+        let seen = ranked(instance, self).await;
+        let Some(surface) = surface else { return choose(seen, self) };
+        let (fit, unfit): (Vec<_>, Vec<_>) =
+            seen.into_iter().partition(|adapter| adapter.is_surface_supported(surface));
+        if fit.is_empty() && !unfit.is_empty() {
+            return Err(Error::NoAdapter {
+                reason: "none can present to this window".into(),
+                found: unfit.iter().map(|adapter| describe(&adapter.get_info())).collect(),
+            });
+        }
+        choose(fit, self)
     }
 }
 
@@ -98,7 +122,11 @@ pub(crate) fn variable(name: &str, expected: &str) -> Result<Option<String>> {
 
 /// Every adapter of this machine, in the order in which they would be chosen.
 pub async fn adapters(choice: &AdapterChoice) -> Vec<wgpu::AdapterInfo> {
-    ranked(&choice.instance(), choice).await.iter().map(wgpu::Adapter::get_info).collect()
+    ranked(&wgpu::Instance::new(choice.instance()), choice)
+        .await
+        .iter()
+        .map(wgpu::Adapter::get_info)
+        .collect()
 }
 
 async fn ranked(instance: &wgpu::Instance, choice: &AdapterChoice) -> Vec<wgpu::Adapter> {
@@ -185,14 +213,12 @@ impl Device {
         Device::Host(Arc::new(HostDevice { pool }))
     }
 
-    /// Opens the best adapter that fits, with every limit and every wanted feature it has.
+    /// Opens an adapter with every limit and every wanted feature it has.
     pub(crate) async fn open(
-        choice: &AdapterChoice,
+        adapter: wgpu::Adapter,
         pool: Pool,
         timeout: Duration,
     ) -> Result<Self> {
-        let instance = choice.instance();
-        let adapter = choose(ranked(&instance, choice).await, choice)?;
         let info = adapter.get_info();
         let features = adapter.features() & WANTED;
         let limits = adapter.limits();
@@ -352,8 +378,12 @@ impl GpuDevice {
         self.timeout
     }
 
-    /// An error if the device was lost or reported a fault that no scope caught.
-    pub(crate) fn check(&self, what: &str) -> Result<()> {
+    /// An error if the device was lost or reported a fault that no scope caught, as in work done
+    /// on [`wgpu`](Self::wgpu) itself. `what` names that work.
+    ///
+    /// # Errors
+    /// [`Error::DeviceLost`]; what was reported, once.
+    pub fn check(&self, what: &str) -> Result<()> {
         if let Some(reason) = self.lost.get() {
             return Err(Error::DeviceLost { reason: reason.clone() });
         }
