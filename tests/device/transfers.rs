@@ -186,7 +186,7 @@ fn gpu_pipelines_are_kept_on_disk_and_damage_is_moved_aside() {
     let again = open();
     assert_eq!(squares(&again), [4, 9, 16]);
     drop(again);
-    assert_eq!(names(), [name.clone()], "a good file is used where it lies");
+    assert_eq!(names(), std::slice::from_ref(name), "a good file is used where it lies");
 
     let mut flipped = good.clone();
     flipped[good.len() / 2] ^= 0x10;
