@@ -58,7 +58,7 @@ impl Pool {
     pub(crate) fn reserve(&self, bytes: u64, what: &str) -> Result<Reservation> {
         let account = &*self.0;
         let limit = account.budget.unwrap_or(u64::MAX);
-        let taken = account.in_use.try_update(Relaxed, Relaxed, |used| {
+        let taken = account.in_use.fetch_update(Relaxed, Relaxed, |used| {
             used.checked_add(bytes).filter(|&sum| sum <= limit)
         });
         match taken {
