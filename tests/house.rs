@@ -83,8 +83,10 @@ fn every_operation_has_the_five_files_and_their_arrows() {
 
 #[test]
 fn paths_say_what_is_in_them() {
-    let words =
-        ["manager", "helper", "utils", "util", "common", "base", "types", "misc", "fast", "new", "v2"];
+    let words = [
+        "manager", "helper", "utils", "util", "common", "base", "types", "misc", "fast", "new",
+        "v2",
+    ];
     for folder in ["gvpie-core/src", "gvpie-bootstrap/src", "src", "shaders", "tests", "benches"] {
         let mut paths = Vec::new();
         files_under(&root().join(folder), &mut paths);

@@ -167,31 +167,53 @@ impl Buffer {
 
     fn read_host(&self, range: Range<u64>) -> Result<Vec<u8>> {
         let mut bytes = destination(&self.0.device, &range)?;
-        self.with_host(|all| {
-            bytes.extend_from_slice(&all[range.start as usize..range.end as usize])
-        })?;
+        let memory = self.host()?.read().unwrap_or_else(PoisonError::into_inner);
+        let all: &[u8] = bytemuck::cast_slice(&memory);
+        bytes.extend_from_slice(&all[range.start as usize..range.end as usize]);
         Ok(bytes)
     }
 
-    /// Lends the host memory for reading.
-    pub(crate) fn with_host<R>(&self, look: impl FnOnce(&[u8]) -> R) -> Result<R> {
+    fn host(&self) -> Result<&RwLock<Vec<u64>>> {
         match &self.0.storage {
-            Storage::Host(memory) => {
-                let memory = memory.read().unwrap_or_else(PoisonError::into_inner);
-                Ok(look(bytemuck::cast_slice(&memory)))
-            }
+            Storage::Host(memory) => Ok(memory),
             Storage::Wgpu(..) => not_of_the_host(),
         }
     }
 
-    /// Lends the host memory for writing.
-    pub(crate) fn with_host_mut<R>(&self, change: impl FnOnce(&mut [u8]) -> R) -> Result<R> {
-        match &self.0.storage {
-            Storage::Host(memory) => {
-                let mut memory = memory.write().unwrap_or_else(PoisonError::into_inner);
-                Ok(change(bytemuck::cast_slice_mut(&mut memory)))
+    /// Lends the host memory of `inputs` for reading and of `output` for writing. The locks are
+    /// taken in the order of the buffers' addresses, each once, so that work on other threads with
+    /// the same buffers in other roles waits and never deadlocks.
+    pub(crate) fn lend<const N: usize, R>(
+        inputs: [&Buffer; N],
+        output: &Buffer,
+        work: impl FnOnce([&[u8]; N], &mut [u8]) -> R,
+    ) -> Result<R> {
+        if inputs.iter().any(|input| input.is(output)) {
+            return Err(Error::Internal {
+                what: "host operation".into(),
+                message: "an input is the output".into(),
+            });
+        }
+        let mut order: Vec<&Buffer> = inputs.into_iter().chain([output]).collect();
+        order.sort_unstable_by_key(|buffer| Arc::as_ptr(&buffer.0));
+        order.dedup_by(|a, b| a.is(b));
+        let mut read = Vec::new();
+        let mut written = None;
+        for buffer in order {
+            let memory = buffer.host()?;
+            if buffer.is(output) {
+                written = Some(memory.write().unwrap_or_else(PoisonError::into_inner));
+            } else {
+                read.push((buffer, memory.read().unwrap_or_else(PoisonError::into_inner)));
             }
-            Storage::Wgpu(..) => not_of_the_host(),
+        }
+        let lent = inputs.map(|input| {
+            let guard = read.iter().find(|(buffer, _)| buffer.is(input));
+            guard.map_or(&[][..], |(_, memory)| bytemuck::cast_slice(memory))
+        });
+        match &mut written {
+            Some(memory) => Ok(work(lent, bytemuck::cast_slice_mut(memory))),
+            None => not_of_the_host(),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::child;
 use crate::adapter::{contexts, gpu};
-use gvpie_core::{Backend, Context, ContextOptions, Error, Result, Tensor, Turn};
+use gvpie_core::{Backend, Context, ContextOptions, Error, Gemm, Result, Tensor, Turn};
 use std::process::Command;
 
 const MIB: u64 = 1 << 20;
@@ -117,4 +117,34 @@ fn a_full_gpu_is_an_error_and_not_the_end() {
         return;
     }
     exhaust(&ctx, || ctx.zeros([BLOCK]));
+}
+
+#[test]
+fn host_work_on_the_same_buffers_in_other_roles_does_not_deadlock() {
+    let ctx = Context::on(Backend::Cpu).unwrap();
+    let plan = Gemm::new(8, 8, 8).plan(&ctx).unwrap();
+    let batches = || -> Vec<gvpie_core::Batch> { Vec::new() };
+    let (mut forth, mut back) = (batches(), batches());
+    let mut x = ctx.upload([8, 8], &[1.0_f32; 64]).unwrap();
+    let mut y = ctx.upload([8, 8], &[1.0_f32; 64]).unwrap();
+    for _ in 0..2000 {
+        let mut batch = ctx.batch("y from x");
+        plan.record(&mut batch, &x, &x, &mut y).unwrap();
+        forth.push(batch);
+        let mut batch = ctx.batch("x from y");
+        plan.record(&mut batch, &y, &y, &mut x).unwrap();
+        back.push(batch);
+    }
+    let (sender, receiver) = std::sync::mpsc::channel();
+    for batches in [forth, back] {
+        let sender = sender.clone();
+        std::thread::spawn(move || {
+            let done: Result<(), Error> =
+                batches.into_iter().try_for_each(gvpie_core::Batch::submit);
+            sender.send(done).unwrap();
+        });
+    }
+    for _ in 0..2 {
+        receiver.recv_timeout(std::time::Duration::from_secs(60)).expect("a deadlock").unwrap();
+    }
 }

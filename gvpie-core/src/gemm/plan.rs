@@ -2,6 +2,7 @@
 
 use super::{Accuracy, Gemm, cpu, gpu};
 use crate::batch::Batch;
+use crate::buffer::Buffer;
 use crate::context::Context;
 use crate::device::{Backend, Device};
 use crate::element::{DType, Element};
@@ -320,13 +321,10 @@ fn run_host(
         DType::F64 => cpu::gemm::<f64>,
         _ => cpu::gemm::<f32>,
     };
-    a.operand.buffer.with_host(|bytes_a| {
-        b.operand.buffer.with_host(|bytes_b| {
-            c.operand.buffer.with_host_mut(|bytes_c| {
-                gemm(sizes, alpha, (bytes_a, la), (bytes_b, lb), beta, (bytes_c, lc))
-            })
-        })
-    })???
+    let inputs = [&a.operand.buffer, &b.operand.buffer];
+    Buffer::lend(inputs, &c.operand.buffer, |[bytes_a, bytes_b], bytes_c| {
+        gemm(sizes, alpha, (bytes_a, la), (bytes_b, lb), beta, (bytes_c, lc))
+    })?
 }
 
 /// Shown where [`Accuracy`] is asked for by name.

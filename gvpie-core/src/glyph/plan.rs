@@ -2,6 +2,7 @@
 
 use super::{Cell, Glyphs, cpu, gpu, rom};
 use crate::batch::Batch;
+use crate::buffer::Buffer;
 use crate::context::Context;
 use crate::device::Backend;
 use crate::error::{Error, Result};
@@ -157,24 +158,15 @@ impl GlyphPlan {
                 )
             }
             Tables::Cpu { rom } => {
-                let (rom, columns, cell) = (Arc::clone(rom), p.columns, p.cell);
+                let rom = Arc::clone(rom);
+                let Glyphs { columns, rows, cell } = p;
                 let (machine, picture) = (machine.buffer().clone(), picture.buffer().clone());
                 batch.host(move || {
-                    machine.with_host(|machine| {
-                        picture.with_host_mut(|picture| {
-                            let (machine, picture) =
-                                (bytemuck::cast_slice(machine), bytemuck::cast_slice_mut(picture));
-                            cpu::expand(
-                                columns,
-                                p.rows,
-                                cell,
-                                machine,
-                                &rom,
-                                &rom::PALETTE,
-                                picture,
-                            );
-                        })
-                    })?
+                    Buffer::lend([&machine], &picture, |[machine], picture| {
+                        let (machine, picture) =
+                            (bytemuck::cast_slice(machine), bytemuck::cast_slice_mut(picture));
+                        cpu::expand(columns, rows, cell, machine, &rom, &rom::PALETTE, picture);
+                    })
                 });
                 Ok(())
             }
