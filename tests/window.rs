@@ -47,17 +47,21 @@ impl Drop for Ends {
     }
 }
 
-/// A display of its own, by its name.
+/// A display of its own, by its name. Its number is this process's, so that no other test run on
+/// the machine looks for the same; and it outlives its clients, of which some are gone at once.
 fn display() -> (Ends, String) {
+    let name = format!(":{}", 1000 + std::process::id() % 50_000);
     let mut server = Command::new("Xvfb")
-        .args(["-displayfd", "1", "-screen", "0", "1024x640x24", "-nolisten", "tcp"])
+        .args([&name, "-displayfd", "1", "-screen", "0", "1024x640x24"])
+        .args(["-nolisten", "tcp", "-noreset"])
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
     let mut number = String::new();
     BufReader::new(server.stdout.take().unwrap()).read_line(&mut number).unwrap();
-    (Ends(server), format!(":{}", number.trim()))
+    assert_eq!(format!(":{}", number.trim()), name, "Xvfb did not start");
+    (Ends(server), name)
 }
 
 struct Desktop {
@@ -130,7 +134,7 @@ fn gpu_window_shows_what_the_headless_twin_draws() {
         decode(&std::fs::read(shot).unwrap())
     };
 
-    let (_server, display) = display();
+    let (mut server, display) = display();
     let log = folder.path().join("log");
     let child = Command::new(&program)
         .args(["--size", "640x400"])
@@ -152,6 +156,7 @@ fn gpu_window_shows_what_the_headless_twin_draws() {
         let found = String::from_utf8_lossy(&search.stdout).trim().to_string();
         desktop.window = found.lines().next().unwrap_or_default().to_string();
         let told = || std::fs::read_to_string(&log).unwrap();
+        assert_eq!(server.0.try_wait().unwrap(), None, "Xvfb ended by itself");
         assert!(child.0.try_wait().unwrap().is_none(), "the window closed: {}", told());
         assert!(start.elapsed() < Duration::from_secs(60), "no window: {}", told());
         std::thread::sleep(Duration::from_millis(50));
