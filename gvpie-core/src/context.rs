@@ -2,7 +2,7 @@
 
 use crate::batch::Batch;
 use crate::cache;
-use crate::device::{AdapterChoice, Backend, Device, variable};
+use crate::device::{Adapter, AdapterChoice, Backend, Device, variable};
 use crate::driver::{self, Capabilities};
 use crate::element::Element;
 use crate::error::{Error, Result};
@@ -191,8 +191,7 @@ impl Context {
     async fn on_gpu(options: &ContextOptions) -> Result<Self> {
         let mut choice = options.adapter.clone();
         choice.software |= options.backend == Some(Backend::Gpu);
-        let instance = wgpu::Instance::new(choice.instance());
-        Self::on_adapter(choice.adapter(&instance, None).await?, options).await
+        Self::on_adapter(choice.pick().await?, options).await
     }
 
     /// A context on an adapter that was chosen before, as a window's must be
@@ -200,7 +199,7 @@ impl Context {
     ///
     /// # Errors
     /// [`Error::Driver`]; [`Error::Internal`] if the driver opens no device.
-    pub async fn on_adapter(adapter: wgpu::Adapter, options: &ContextOptions) -> Result<Self> {
+    pub async fn on_adapter(adapter: Adapter, options: &ContextOptions) -> Result<Self> {
         let pool = Pool::new(options.memory_budget);
         let device = Device::open(adapter, pool, options.timeout).await?;
         let pipelines = Pipelines::new(&device, options.cache.clone());

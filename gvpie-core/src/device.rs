@@ -92,9 +92,9 @@ impl AdapterChoice {
         &self,
         instance: &wgpu::Instance,
         surface: Option<&wgpu::Surface<'_>>,
-    ) -> Result<wgpu::Adapter> {
+    ) -> Result<Adapter> {
         let seen = ranked(instance, self).await;
-        let Some(surface) = surface else { return choose(seen, self) };
+        let Some(surface) = surface else { return choose(seen, self).map(Adapter) };
         let (fit, unfit): (Vec<_>, Vec<_>) =
             seen.into_iter().partition(|adapter| adapter.is_surface_supported(surface));
         if fit.is_empty() && !unfit.is_empty() {
@@ -103,7 +103,12 @@ impl AdapterChoice {
                 found: unfit.iter().map(|adapter| describe(&adapter.get_info())).collect(),
             });
         }
-        choose(fit, self)
+        choose(fit, self).map(Adapter)
+    }
+
+    /// The best adapter of this machine.
+    pub(crate) async fn pick(&self) -> Result<Adapter> {
+        self.adapter(&wgpu::Instance::new(self.instance()), None).await
     }
 }
 
@@ -119,6 +124,10 @@ pub(crate) fn variable(name: &str, expected: &str) -> Result<Option<String>> {
         }),
     }
 }
+
+/// A GPU, or a software driver that stands in for one, of which no device has been opened yet.
+#[derive(Debug, Clone)]
+pub struct Adapter(wgpu::Adapter);
 
 /// Every adapter of this machine, in the order in which they would be chosen.
 pub async fn adapters(choice: &AdapterChoice) -> Vec<wgpu::AdapterInfo> {
@@ -215,7 +224,7 @@ impl Device {
 
     /// Opens an adapter with every limit and every wanted feature it has.
     pub(crate) async fn open(
-        adapter: wgpu::Adapter,
+        Adapter(adapter): Adapter,
         pool: Pool,
         timeout: Duration,
     ) -> Result<Self> {

@@ -65,7 +65,7 @@ mod texture;
 pub use batch::{Batch, Bindings};
 pub use buffer::Buffer;
 pub use context::{Context, ContextOptions};
-pub use device::{AdapterChoice, Backend, Device, GpuDevice, HostDevice, adapters};
+pub use device::{Adapter, AdapterChoice, Backend, Device, GpuDevice, HostDevice, adapters};
 pub use driver::Capabilities;
 pub use element::{DType, Element};
 pub use error::{Error, Result, Turn};
