@@ -4,9 +4,12 @@
 //! any. Times are the device's own ([`Batch::time`](gvpie_core::Batch::time)). How to compare with
 //! a peer, and the numbers: benches/README.md.
 
+mod devices;
+
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use devices::{contexts, time};
 use gvpie_core::gemm::proof::Case;
-use gvpie_core::{Backend, Context, ContextOptions, Gemm};
+use gvpie_core::{Context, Gemm};
 use std::time::Duration;
 
 /// What is measured: m, n, k, batch, and why.
@@ -23,20 +26,6 @@ const SIZES: [(usize, usize, usize, usize, &str); 7] = [
 /// Larger problems would keep a CPU, or a software driver, for minutes.
 const MOST_FLOPS_ON_A_CPU: f64 = 2.0 * 2048.0 * 2048.0 * 2048.0;
 const MOST_FLOPS_ON_A_SOFTWARE_GPU: f64 = 2.0 * 256.0 * 256.0 * 256.0;
-
-/// A submission holds at most this many products, so that no driver takes it for hung.
-const MOST_IN_A_BATCH: u64 = 32;
-
-fn contexts() -> Vec<Context> {
-    let options = ContextOptions::from_env().expect("the environment's settings");
-    let host = Context::on(Backend::Cpu).expect("the host");
-    let device = match options.backend {
-        Some(Backend::Cpu) => None,
-        Some(Backend::Gpu) => Some(Context::on(Backend::Gpu).expect("a GPU, as asked for")),
-        None => Context::new().ok().filter(|ctx| ctx.backend() == Backend::Gpu),
-    };
-    std::iter::once(host).chain(device).collect()
-}
 
 fn most_flops(ctx: &Context) -> f64 {
     match ctx.device().gpu() {
@@ -70,19 +59,7 @@ fn gemm(criterion: &mut Criterion) {
             group.throughput(Throughput::Elements(problem.flops() as u64)); // Gelem/s: GFLOP/s
             let shape = format!("{m}x{n}x{k}x{batch} {}", plan.algorithm());
             group.bench_function(BenchmarkId::new(why, shape), |bencher| {
-                bencher.iter_custom(|mut left| {
-                    let mut total = Duration::ZERO;
-                    while left > 0 {
-                        let count = left.min(MOST_IN_A_BATCH);
-                        let mut work = ctx.batch("bench");
-                        for _ in 0..count {
-                            plan.record(&mut work, &a, &b, &mut c).expect("operands that fit");
-                        }
-                        total += work.time().expect("a time");
-                        left -= count;
-                    }
-                    total
-                });
+                time(bencher, &ctx, |work| plan.record(work, &a, &b, &mut c));
             });
         }
         group.finish();
