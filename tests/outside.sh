@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # A crate outside the workspace that uses gvpie-core as README and the crate's essay describe it:
 # compiles and runs, on the back end that GVPIE_BACKEND names (cpu unless said). It shares the
-# workspace's lock file and build folder, so that only the crate itself is compiled.
+# workspace's lock file; nothing is optimised, for it is there to be compiled.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 crate=$(mktemp -d)
@@ -20,7 +20,8 @@ gvpie-core = { path = "$root/gvpie-core" }
 
 [workspace]
 
-$(sed -n '/^\[profile\.dev/,/^$/p' "$root/Cargo.toml")
+[profile.dev]
+debug = false
 TOML
 
 cat >"$crate/src/main.rs" <<'RUST'
@@ -79,5 +80,5 @@ fn main() -> Result<()> {
 }
 RUST
 
-export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$root/target} GVPIE_BACKEND=${GVPIE_BACKEND:-cpu}
+export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$root/target}/outside GVPIE_BACKEND=${GVPIE_BACKEND:-cpu}
 cargo run --quiet --manifest-path "$crate/Cargo.toml"
