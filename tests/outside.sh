@@ -1,12 +1,18 @@
 #!/usr/bin/env bash
 # A crate outside the workspace that uses gvpie-core as README and the crate's essay describe it:
-# compiles and runs, on the back end that GVPIE_BACKEND names (cpu unless said). It shares the
-# workspace's lock file; nothing is optimised, for it is there to be compiled.
+# compiles and runs, on the back end that GVPIE_BACKEND names (cpu unless said). It depends on the
+# package as it would be published, so that a file left out of that is seen. Nothing is optimised,
+# for it is there to be compiled.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 crate=$(mktemp -d)
 trap 'rm -rf "$crate"' EXIT
 mkdir "$crate/src"
+target=${CARGO_TARGET_DIR:-$root/target}
+rm -f "$target"/package/gvpie-core-*.crate
+(cd "$root" && cargo package --quiet -p gvpie-core --no-verify --allow-dirty)
+mkdir "$crate/packaged"
+tar -xzf "$target"/package/gvpie-core-*.crate -C "$crate/packaged" --strip-components 1
 cp "$root/Cargo.lock" "$crate/"
 
 cat >"$crate/Cargo.toml" <<TOML
@@ -16,7 +22,7 @@ version = "0.0.0"
 edition = "2024"
 
 [dependencies]
-gvpie-core = { path = "$root/gvpie-core" }
+gvpie-core = { path = "packaged" }
 
 [workspace]
 
@@ -80,5 +86,5 @@ fn main() -> Result<()> {
 }
 RUST
 
-export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$root/target}/outside GVPIE_BACKEND=${GVPIE_BACKEND:-cpu}
+export CARGO_TARGET_DIR=$target/outside GVPIE_BACKEND=${GVPIE_BACKEND:-cpu}
 cargo run --quiet --manifest-path "$crate/Cargo.toml"

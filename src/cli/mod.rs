@@ -157,7 +157,7 @@ fn hint(error: &gvpie_core::Error) -> &'static str {
 
 /// Sends the library's words to stderr: warnings unless `RUST_LOG` says otherwise. What a fallback
 /// to the CPU means is said by [`Arguments::context`], once.
-pub fn log(_: &Arguments) {
+pub fn log() {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("error"));
     let colours = std::env::var_os("NO_COLOR").is_none() && std::io::stderr().is_terminal();

@@ -1,6 +1,6 @@
 //! Checks and choices of GEMM.
 
-use super::{Accuracy, Gemm, cpu, gpu};
+use super::{Gemm, cpu, gpu};
 use crate::batch::Batch;
 use crate::buffer::Buffer;
 use crate::context::Context;
@@ -325,10 +325,4 @@ fn run_host(
     Buffer::lend(inputs, &c.operand.buffer, |[bytes_a, bytes_b], bytes_c| {
         gemm(sizes, alpha, (bytes_a, la), (bytes_b, lb), beta, (bytes_c, lc))
     })?
-}
-
-/// Shown where [`Accuracy`] is asked for by name.
-impl Accuracy {
-    /// Every accuracy, for help texts and tables.
-    pub const ALL: [Accuracy; 3] = [Accuracy::F32, Accuracy::Exact, Accuracy::F16];
 }
