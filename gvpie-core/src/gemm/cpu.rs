@@ -38,7 +38,7 @@ const WORTH_THREADS: usize = 1 << 18;
 
 /// A working type.
 pub(super) trait Float:
-    bytemuck::Pod + Send + Sync + PartialEq + ComplexField + std::ops::Mul<Output = Self>
+    bytemuck::Pod + Send + Sync + PartialEq + ComplexField + std::ops::MulAssign
 {
     const DTYPE: DType;
     const ZERO: Self;
@@ -203,7 +203,7 @@ fn product<T: Float>(
         for i in 0..m {
             for j in 0..n {
                 let value = &mut c[i * lc.row + j * lc.column];
-                *value = *value * beta;
+                *value *= beta;
             }
         }
         Accum::Add
