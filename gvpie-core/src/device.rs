@@ -362,6 +362,11 @@ impl GpuDevice {
         self.features.contains(wgpu::Features::SHADER_F16)
     }
 
+    /// Whether shaders may use 64-bit floats.
+    pub fn has_f64(&self) -> bool {
+        self.features.contains(wgpu::Features::SHADER_F64)
+    }
+
     /// Whether passes can be timed by the device's own clock.
     pub fn has_timestamps(&self) -> bool {
         self.features.contains(wgpu::Features::TIMESTAMP_QUERY)

@@ -22,6 +22,12 @@ struct Params {
     first: u32,
     alpha: f32,
     beta: f32,
+    alpha_middle: f32,
+    alpha_low: f32,
+    alpha_scale: f32,
+    beta_middle: f32,
+    beta_low: f32,
+    beta_scale: f32,
     a_offset: u32,
     a_outer: u32,
     a_k: u32,
@@ -65,7 +71,9 @@ impl Load {
     /// For an operand with these extents and strides along 'outer' and k.
     fn choose(x: &Side, k: usize) -> Self {
         let whole = |strides: [usize; 3]| strides.iter().all(|s| s.is_multiple_of(4));
-        if x.k == 1 && k.is_multiple_of(4) && whole([x.offset, x.outer, x.batch]) {
+        if k == 0 {
+            Load::K1 // nothing is read, and an empty buffer may be shorter than a vector
+        } else if x.k == 1 && k.is_multiple_of(4) && whole([x.offset, x.outer, x.batch]) {
             Load::K4
         } else if x.outer == 1 && x.extent.is_multiple_of(4) && whole([x.offset, x.k, x.batch]) {
             Load::Outer4
@@ -103,6 +111,7 @@ impl Side {
 #[derive(Debug, Clone, Copy)]
 struct Variant {
     tile: Tile,
+    working: DType,
     elements: [DType; 3],
     a: Load,
     b: Load,
@@ -119,6 +128,7 @@ impl Variant {
             ("bk", tile.k.into()),
             ("tm", tile.thread_m.into()),
             ("tn", tile.thread_n.into()),
+            ("working", self.working.name().into()),
             ("a_type", a.name().into()),
             ("b_type", b.name().into()),
             ("c_type", c.name().into()),
@@ -139,20 +149,37 @@ impl Variant {
         Kernel::ours(label, "gemm_simt.wgsl.jinja", values)
             .entry("gemm")
             .constant("reads_c", f64::from(u8::from(self.reads_c)))
-            .fields(fields!(m n k tiles tiles_n first alpha beta a_offset a_outer a_k a_batch
-                b_offset b_outer b_k b_batch c_offset c_row c_column c_batch))
+            .fields(fields!(m n k tiles tiles_n first alpha beta alpha_middle alpha_low alpha_scale
+                beta_middle beta_low beta_scale a_offset a_outer a_k a_batch b_offset b_outer b_k
+                b_batch c_offset c_row c_column c_batch))
     }
 }
 
-/// Every kernel that a GEMM plan can ask for, for tests that validate them without a device.
+/// Every kernel that a GEMM plan can ask for, for tests that validate them without a device. In f32
+/// these are all there are; what f64 adds is in each part of the text once, since how A is read, how
+/// B is read and how C is stored do not depend on one another.
 pub fn kernels() -> Vec<Kernel> {
-    let types = [DType::F32, DType::F16];
-    let elements = (0..8).map(|i| [types[i & 1], types[i >> 1 & 1], types[i >> 2]]);
     let mut all = Vec::new();
-    for (tile, elements) in TILES.iter().flat_map(|&t| elements.clone().map(move |e| (t, e))) {
-        for (a, b) in Load::ALL.iter().flat_map(|&a| Load::ALL.map(|b| (a, b))) {
-            for c_vec in [true, false] {
-                all.push(Variant { tile, elements, a, b, c_vec, reads_c: true }.kernel());
+    let loads = || Load::ALL.into_iter().flat_map(|a| Load::ALL.map(|b| (a, b)));
+    let both = |variant: Variant| [true, false].map(|c_vec| Variant { c_vec, ..variant }.kernel());
+    let types = [DType::F16, DType::F32, DType::F64];
+    for i in 0..27 {
+        let elements = [types[i % 3], types[i / 3 % 3], types[i / 9]];
+        let working = if elements.contains(&DType::F64) { DType::F64 } else { DType::F32 };
+        let plain = Variant {
+            tile: TILES[TILES.len() - 1],
+            working,
+            elements,
+            a: Load::K4,
+            b: Load::K4,
+            c_vec: true,
+            reads_c: true,
+        };
+        let full = working == DType::F32 || elements == [DType::F64; 3];
+        let tiles = if full { &TILES[..] } else { &[plain.tile] };
+        for &tile in tiles.iter().filter(|tile| tile.takes(working)) {
+            for (a, b) in loads().filter(|(a, b)| full || a == b) {
+                all.extend(both(Variant { tile, a, b, ..plain }));
             }
         }
     }
@@ -160,7 +187,7 @@ pub fn kernels() -> Vec<Kernel> {
 }
 
 /// Compiles the variant for dense operands, so that the first run does not.
-pub(super) fn prepare(ctx: &Context, problem: &Gemm, tile: Tile) -> Result<()> {
+pub(super) fn prepare(ctx: &Context, problem: &Gemm, tile: Tile, working: DType) -> Result<()> {
     let Gemm { m, n, k, .. } = *problem;
     let (a_unit, b_unit) = (problem.transpose_a, !problem.transpose_b);
     let dense = |extent: usize, outer_is_unit: bool| Side {
@@ -172,6 +199,7 @@ pub(super) fn prepare(ctx: &Context, problem: &Gemm, tile: Tile) -> Result<()> {
     };
     let variant = Variant {
         tile,
+        working,
         elements: [problem.a, problem.b, problem.c],
         a: Load::choose(&dense(m, a_unit), k),
         b: Load::choose(&dense(n, b_unit), k),
@@ -181,19 +209,34 @@ pub(super) fn prepare(ctx: &Context, problem: &Gemm, tile: Tile) -> Result<()> {
     ctx.pipeline(&variant.kernel()).map(drop)
 }
 
+/// A factor as the shader's words (high, middle, low, scale): (high + middle + low)·scale¹⁶. In f64
+/// exactly that; in f32 the first word alone.
+pub(super) fn factor(x: f64, working: DType) -> [f32; 4] {
+    if working != DType::F64 || !x.is_finite() {
+        return [x as f32, 0.0, 0.0, 1.0];
+    }
+    // Divided by scale¹⁶, the power of two, the words are near 1 and normal in f32.
+    let exponent = (x.to_bits() >> 52 & 0x7ff) as i32 - 1023;
+    let scale = 2.0_f64.powi(exponent.div_euclid(16));
+    let scale8 = scale.powi(8);
+    let x = x / scale8 / scale8;
+    let high = x as f32;
+    let rest = x - f64::from(high);
+    let middle = rest as f32;
+    [high, middle, (rest - f64::from(middle)) as f32, scale as f32]
+}
+
 /// Records α·op(A)·op(B) + β·C for checked, non-empty operands.
 pub(super) fn record(
     batch: &mut Batch,
     ctx: &Context,
     problem: &Gemm,
     tile: Tile,
-    a: Matrix,
-    b: Matrix,
-    c: Matrix,
+    working: DType,
+    [mut a, mut b, mut c]: [Matrix; 3],
 ) -> Result<()> {
     let Gemm { mut m, mut n, .. } = *problem;
     let k = problem.effective_k();
-    let (mut a, mut b, mut c) = (a, b, c);
     if c.row == 1 && c.column != 1 && m > 1 {
         // The kernel writes along rows; a column-major C is the transpose of Bᵀ·Aᵀ.
         (m, n) = (n, m);
@@ -205,6 +248,7 @@ pub(super) fn record(
     let whole = [n, c.operand.offset, if m == 1 { 0 } else { c.row }, c.batch];
     let variant = Variant {
         tile,
+        working,
         elements: [a.operand.dtype, b.operand.dtype, c.operand.dtype],
         a: Load::choose(&left, k),
         b: Load::choose(&right, k),
@@ -219,6 +263,8 @@ pub(super) fn record(
     };
     let tiles_n = n.div_ceil(tile.n);
     let tiles = word(m.div_ceil(tile.m).saturating_mul(tiles_n), "tiles of C")?;
+    let [alpha, alpha_middle, alpha_low, alpha_scale] = factor(problem.alpha, working);
+    let [beta, beta_middle, beta_low, beta_scale] = factor(problem.beta, working);
     let mut params = Params {
         m: word(m, "rows of C")?,
         n: word(n, "columns of C")?,
@@ -226,8 +272,14 @@ pub(super) fn record(
         tiles,
         tiles_n: word(tiles_n, "tiles of C")?,
         first: 0,
-        alpha: problem.alpha as f32,
-        beta: problem.beta as f32,
+        alpha,
+        beta,
+        alpha_middle,
+        alpha_low,
+        alpha_scale,
+        beta_middle,
+        beta_low,
+        beta_scale,
         a_offset: word(left.offset, "offset of A")?,
         a_outer: word(left.outer, "stride of A")?,
         a_k: word(left.k, "stride of A")?,

@@ -14,7 +14,7 @@
 //!
 //! ## Accuracy
 //!
-//! Sums are in f32 (f64 on the CPU if an operand is f64), one rounding a product and sum at most:
+//! Sums are in f32 (in f64 if an operand is f64), one rounding a product and sum at most:
 //! with unit roundoff u, |Ĉ − C| ≤ (k + 4)·u·|α|·|op(A)|·|op(B)| + 3u·|β·C|, elementwise
 //! (Higham, *Accuracy and Stability of Numerical Algorithms*, §3.1), to first order in u; f16 and
 //! narrower results add their own rounding once. NaN and infinity propagate as the sums say.
@@ -181,8 +181,8 @@ impl Gemm {
     /// Chooses and compiles.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] for element types this back end has no path for; errors of the
-    /// device.
+    /// [`Error::Unsupported`] for element types this back end has no path for, f16 and f64 where
+    /// the GPU's driver lacks them; errors of the device.
     pub fn plan(&self, ctx: &Context) -> Result<GemmPlan> {
         GemmPlan::new(self.clone(), ctx)
     }

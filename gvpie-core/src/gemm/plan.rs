@@ -13,8 +13,8 @@ use crate::tensor::{Operand, TensorView, TensorViewMut};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Algorithm {
-    /// f32 fused multiply-add on the GPU's plain arithmetic units, in tiles.
-    Simt(Tile),
+    /// Fused multiply-add in this type on the GPU's plain arithmetic units, in tiles.
+    Simt(Tile, DType),
     /// The host's vector units, working in this type.
     Cpu(DType),
 }
@@ -22,8 +22,8 @@ pub enum Algorithm {
 impl std::fmt::Display for Algorithm {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Algorithm::Simt(tile) => {
-                write!(f, "simt-f32-{}x{}x{}", tile.m, tile.n, tile.k)
+            Algorithm::Simt(tile, dtype) => {
+                write!(f, "simt-{dtype}-{}x{}x{}", tile.m, tile.n, tile.k)
             }
             Algorithm::Cpu(dtype) => write!(f, "cpu-{dtype}"),
         }
@@ -56,8 +56,14 @@ impl Tile {
     }
 
     /// Bytes of workgroup memory.
-    fn storage(&self) -> usize {
-        (self.m + self.n) * self.k * DType::F32.size()
+    fn storage(&self, working: DType) -> usize {
+        (self.m + self.n) * self.k * working.size()
+    }
+
+    /// Whether a thread's part of C fits its registers: 128 words of 4 bytes are half of what a
+    /// thread of today's GPUs can have.
+    pub(super) fn takes(&self, working: DType) -> bool {
+        self.thread_m * self.thread_n * working.size() <= 128 * 4
     }
 }
 
@@ -79,6 +85,7 @@ pub(super) struct Facts {
     pub backend: Backend,
     pub software: bool,
     pub f16: bool,
+    pub f64: bool,
     pub workgroup_storage: usize,
     pub invocations: usize,
 }
@@ -90,6 +97,7 @@ impl Facts {
                 backend: Backend::Gpu,
                 software: gpu.is_software(),
                 f16: gpu.has_f16(),
+                f64: gpu.has_f64(),
                 workgroup_storage: gpu.limits().max_compute_workgroup_storage_size as usize,
                 invocations: gpu.limits().max_compute_invocations_per_workgroup as usize,
             },
@@ -97,6 +105,7 @@ impl Facts {
                 backend: Backend::Cpu,
                 software: true,
                 f16: false,
+                f64: false,
                 workgroup_storage: 0,
                 invocations: 0,
             },
@@ -119,10 +128,10 @@ pub(super) fn choose(problem: &Gemm, facts: &Facts) -> Result<Algorithm> {
     if facts.backend == Backend::Cpu {
         return Ok(Algorithm::Cpu(working));
     }
-    if working == DType::F64 {
+    if working == DType::F64 && !facts.f64 {
         return Err(Error::unsupported(
-            "GEMM of f64 elements on a GPU",
-            "the GPU path computes in f32; use the cpu backend",
+            "GEMM of f64 elements on this GPU",
+            "its driver lacks shader-f64; use f32 elements or the cpu backend",
         ));
     }
     if elements.contains(&DType::F16) && !facts.f16 {
@@ -132,7 +141,9 @@ pub(super) fn choose(problem: &Gemm, facts: &Facts) -> Result<Algorithm> {
         ));
     }
     let fits = |tile: &&Tile| {
-        tile.storage() <= facts.workgroup_storage && tile.threads() <= facts.invocations
+        tile.storage(working) <= facts.workgroup_storage
+            && tile.threads() <= facts.invocations
+            && tile.takes(working)
     };
     // A software driver compiles for longer than a small problem runs, and has no wide registers.
     let mut candidates = TILES.iter().filter(fits).filter(|tile| !facts.software || tile.n <= 64);
@@ -147,10 +158,10 @@ pub(super) fn choose(problem: &Gemm, facts: &Facts) -> Result<Algorithm> {
     let chosen = candidates.find(suits).or(smallest).ok_or_else(|| Error::Limit {
         what: "GEMM's smallest tile".into(),
         limit: "max_compute_workgroup_storage_size",
-        asked: TILES[TILES.len() - 1].storage() as u64,
+        asked: TILES[TILES.len() - 1].storage(working) as u64,
         allowed: facts.workgroup_storage as u64,
     })?;
-    Ok(Algorithm::Simt(*chosen))
+    Ok(Algorithm::Simt(*chosen, working))
 }
 
 /// A checked, compiled matrix multiplication. Made by [`Gemm::plan`]; run as often as wanted.
@@ -172,8 +183,8 @@ pub struct GemmPlan {
 impl GemmPlan {
     pub(super) fn new(problem: Gemm, ctx: &Context) -> Result<Self> {
         let algorithm = choose(&problem, &Facts::of(ctx))?;
-        if let Algorithm::Simt(tile) = algorithm {
-            gpu::prepare(ctx, &problem, tile)?;
+        if let Algorithm::Simt(tile, working) = algorithm {
+            gpu::prepare(ctx, &problem, tile, working)?;
         }
         Ok(GemmPlan { problem, algorithm, ctx: ctx.clone() })
     }
@@ -234,7 +245,9 @@ impl GemmPlan {
             return Ok(());
         }
         match self.algorithm {
-            Algorithm::Simt(tile) => gpu::record(batch, &self.ctx, p, tile, a, b, c),
+            Algorithm::Simt(tile, working) => {
+                gpu::record(batch, &self.ctx, p, tile, working, [a, b, c])
+            }
             Algorithm::Cpu(working) => {
                 let sizes = cpu::Sizes { m, n, k: p.effective_k(), batch: count };
                 let (alpha, beta) = (p.alpha, p.beta);

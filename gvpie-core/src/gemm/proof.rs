@@ -357,5 +357,11 @@ pub fn hard_cases() -> Vec<Case> {
             vectors.transpose_a().transpose_b(),
         ));
     }
+    let doubles = |m, n, k| Gemm::new(m, n, k).elements(F64, F64, F64);
+    add(Case::dense("element types, nothing to sum", doubles(8, 4, 0).beta(-1.0 / 3.0)));
+    for (alpha, beta) in [(1.0 / 3.0, 0.0), (1e-300 / 3.0, 0.0), (0.0, -1e300 / 3.0), (-0.1, 0.7)] {
+        let p = doubles(9, 7, 5).alpha(alpha).beta(beta);
+        add(Case::dense("element types, factors that f32 does not hold", p));
+    }
     cases
 }

@@ -1,3 +1,4 @@
+use super::gpu::factor;
 use super::plan::{Facts, TILES, choose};
 use super::proof::hard_cases;
 use super::*;
@@ -8,6 +9,7 @@ fn gpu_facts() -> Facts {
         backend: Backend::Gpu,
         software: false,
         f16: true,
+        f64: true,
         workgroup_storage: 49_152,
         invocations: 1024,
     }
@@ -31,6 +33,13 @@ fn the_choice_follows_size_and_limits() {
     assert_eq!(chosen(Gemm::new(4096, 4096, 4096), &small), "simt-f32-64x128x16");
     let software = Facts { software: true, ..facts };
     assert_eq!(chosen(Gemm::new(4096, 4096, 4096), &software), "simt-f32-64x64x16");
+    // f64 takes twice the memory of a tile, and of a thread's registers.
+    let large = Gemm::new(4096, 4096, 4096).elements(DType::F64, DType::F64, DType::F64);
+    assert_eq!(chosen(large.clone(), &facts), "simt-f64-64x128x16");
+    assert_eq!(chosen(large.clone(), &webgpu), "simt-f64-64x64x16");
+    let tight = Facts { workgroup_storage: 8191, ..facts };
+    let error = choose(&large, &tight).unwrap_err();
+    assert!(matches!(error, Error::Limit { asked: 8192, allowed: 8191, .. }), "{error}");
     let none = Facts { workgroup_storage: 1, ..facts };
     assert!(matches!(choose(&Gemm::new(1, 1, 1), &none), Err(Error::Limit { .. })));
 }
@@ -41,7 +50,10 @@ fn element_types_without_a_path_are_refused() {
     let cpu = Facts { backend: Backend::Cpu, ..facts };
     let of = |a, b, c| Gemm::new(2, 2, 2).elements(a, b, c);
     let f64s = of(DType::F64, DType::F64, DType::F64);
-    assert!(matches!(choose(&f64s, &facts), Err(Error::Unsupported { .. })));
+    let without = Facts { f64: false, ..facts };
+    assert!(matches!(choose(&f64s, &without), Err(Error::Unsupported { .. })));
+    assert_eq!(chosen(f64s.clone(), &facts), "simt-f64-32x32x16");
+    assert_eq!(chosen(of(DType::F32, DType::F32, DType::F64), &facts), "simt-f64-32x32x16");
     assert_eq!(chosen(f64s, &cpu), "cpu-f64");
     assert_eq!(chosen(of(DType::F16, DType::F16, DType::F16), &cpu), "cpu-f32");
     let halves = of(DType::F16, DType::F32, DType::F32);
@@ -111,4 +123,20 @@ fn beta_zero_does_not_read_and_alpha_zero_does_not_look() {
     plan.run(&nan, &nan, &mut c).unwrap();
     assert_eq!(c.download().unwrap(), [3.0, 0.0, 0.0, 3.0]);
     assert!(ctx.gemm(&nan, &one).unwrap().download().unwrap().iter().all(|x| x.is_nan()));
+}
+
+#[test]
+fn factors_are_told_to_the_last_bit() {
+    let third = 1.0 / 3.0;
+    let subnormal = f64::MIN_POSITIVE * third;
+    for x in [0.0, 1.0, -0.7, third * 1e300, third * 1e-300, f64::MAX, f64::MIN_POSITIVE, subnormal]
+    {
+        let [high, middle, low, scale] = factor(x, DType::F64).map(f64::from);
+        let scale8 = scale.powi(8);
+        assert_eq!((high + middle + low) * scale8 * scale8, x);
+        assert!(factor(x, DType::F64).iter().all(|w| *w == 0.0 || w.is_normal()), "{x:e}");
+    }
+    assert_eq!(factor(f64::INFINITY, DType::F64), [f32::INFINITY, 0.0, 0.0, 1.0]);
+    assert!(factor(f64::NAN, DType::F64)[0].is_nan());
+    assert_eq!(factor(third, DType::F32)[0], 1.0 / 3.0);
 }
