@@ -6,6 +6,7 @@
 //! `GVPIE_SEED` repeats one.
 
 use crate::adapter::contexts;
+use gvpie_core::gemm::Activation;
 use gvpie_core::{Backend, Context, ContextOptions, Gemm, Result, Tensor};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
@@ -182,6 +183,26 @@ fn every_device_are_linear() {
 
         let sum = |x: &[f32], y: &[f32]| x.iter().zip(y).map(|(x, y)| x + y).collect::<Vec<_>>();
         equal("A(B + B')", &product(&sum(&b, &b2))?, &sum(&ab, &product(&b2)?))
+    });
+}
+
+#[test]
+fn every_device_add_a_bias_and_cut_at_zero() {
+    law("max(AB + bias, 0)", (problem(), any::<bool>()), |ctx, (([m, n, k], seed), turned)| {
+        let mut numbers = Numbers::new(seed);
+        let a = ctx.upload([m, k], &numbers.integers(m * k))?;
+        let b = ctx.upload([k, n], &numbers.integers(k * n))?;
+        let bias = numbers.integers(n);
+        let product = ctx.gemm(&a, &b)?.download()?;
+        let steps = product.iter().enumerate().map(|(i, x)| (x + bias[i % n]).max(0.0));
+        let steps: Vec<f32> = steps.collect();
+
+        let plan = Gemm::new(m, n, k).bias().activation(Activation::Relu).plan(ctx)?;
+        let mut c = ctx.upload(if turned { [n, m] } else { [m, n] }, &vec![f32::NAN; m * n])?;
+        let out = c.view_mut().map(|c| if turned { c.transpose() } else { Ok(c.clone()) })?;
+        plan.run_biased(&a, &b, &ctx.upload([n], &bias)?, out)?;
+        let steps = if turned { transposed(&steps, m, n) } else { steps };
+        equal("in one step", &c.download()?, &steps)
     });
 }
 

@@ -4,9 +4,10 @@
 //! another rendering of the kernel. The table is divided into tests of about the same number of
 //! renderings, which then run side by side; no case is in two of them or in none.
 
-use crate::adapter::gpu;
+use crate::adapter::{contexts, gpu};
+use gvpie_core::gemm::Activation;
 use gvpie_core::gemm::proof::{Case, Storage, hard_cases};
-use gvpie_core::{Backend, Context, Error, glyph};
+use gvpie_core::{Backend, Context, ContextOptions, Error, Gemm, glyph};
 
 /// The parts of GEMM's table.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -15,10 +16,12 @@ enum Part {
     Strided,
     Elements,
     ElementsTurned,
+    Epilogues,
 }
 
 fn part(case: &Case) -> Part {
     match case.why {
+        why if why.starts_with("epilogue") => Part::Epilogues,
         why if why.starts_with("element types") && why.ends_with("turned") => Part::ElementsTurned,
         why if why.starts_with("element types") => Part::Elements,
         _ if case.layouts == [Storage::default(); 3] => Part::Dense,
@@ -40,7 +43,8 @@ fn check(chosen: Part, least: usize) {
                 ran += 1;
                 assert_eq!(device.result.len(), host.result.len(), "{case:?}");
             }
-            // Nothing may be refused where f16 and f64 are.
+            // Shaders have no f64 exponential; nothing else may be refused where f16 and f64 are.
+            Err(Error::Unsupported { what, .. }) if what.contains("GELU of f64") => {}
             Err(Error::Unsupported { what, .. }) if what.contains("f64") && !has_f64 => {}
             Err(Error::Unsupported { what, .. }) if what.contains("f16") && !has_f16 => {}
             Err(error) => panic!("{case:?}: {error}"),
@@ -67,6 +71,32 @@ fn gpu_gemm_of_all_element_types_matches() {
 #[test]
 fn gpu_gemm_of_all_element_types_turned_matches() {
     check(Part::ElementsTurned, 8);
+}
+
+#[test]
+fn gpu_gemm_with_epilogues_matches() {
+    check(Part::Epilogues, 27);
+}
+
+#[test]
+fn every_device_keep_nan_through_activations() {
+    let x = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 1e30, -1e30, 1.5, -0.0, -1e-30];
+    for ctx in contexts(ContextOptions::from_env().unwrap()) {
+        let [a, b] = [[1, 0], [0, x.len()]].map(|shape| ctx.zeros::<f32>(shape).unwrap());
+        let bias = ctx.upload([x.len()], &x).unwrap();
+        let of = |activation| {
+            let mut c = ctx.zeros([1, x.len()]).unwrap();
+            let plan = Gemm::new(1, x.len(), 0).bias().activation(activation).plan(&ctx).unwrap();
+            plan.run_biased(&a, &b, &bias, &mut c).unwrap();
+            c.download().unwrap()
+        };
+        let relu = of(Activation::Relu);
+        assert!(relu[0].is_nan(), "{}: {relu:?}", ctx.adapter());
+        assert_eq!(relu[1..], [f32::INFINITY, 0.0, 1e30, 0.0, 1.5, 0.0, 0.0], "{}", ctx.adapter());
+        let gelu = of(Activation::Gelu);
+        assert!(gelu[0].is_nan() && gelu[2].is_nan(), "{}: {gelu:?}", ctx.adapter());
+        assert_eq!([gelu[1], gelu[3], gelu[4]], [f32::INFINITY, 1e30, 0.0], "{}", ctx.adapter());
+    }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! GEMM on the GPU: one kernel template, its variants, and the dispatch.
 
-use super::Gemm;
-use super::plan::{Matrix, TILES, Tile};
+use super::plan::{Matrix, Operands, TILES, Tile};
+use super::{Activation, Gemm};
 use crate::batch::{Batch, Bindings};
 use crate::context::Context;
 use crate::element::DType;
@@ -36,6 +36,10 @@ struct Params {
     b_outer: u32,
     b_k: u32,
     b_batch: u32,
+    bias_offset: u32,
+    bias_row: u32,
+    bias_column: u32,
+    bias_batch: u32,
     c_offset: u32,
     c_row: u32,
     c_column: u32,
@@ -117,6 +121,8 @@ struct Variant {
     b: Load,
     c_vec: bool,
     reads_c: bool,
+    bias: bool,
+    activation: Activation,
 }
 
 impl Variant {
@@ -135,10 +141,12 @@ impl Variant {
             ("a_load", self.a.name().into()),
             ("b_load", self.b.name().into()),
             ("c_vec", self.c_vec.into()),
+            ("bias", self.bias.into()),
+            ("activation", self.activation.to_string().into()),
         ]
         .into();
         let store = if self.c_vec { "vec4" } else { "scalar" };
-        let label = format!(
+        let mut label = format!(
             "gemm {}x{}x{} {a}/{b}/{c} {}/{}/{store}",
             tile.m,
             tile.n,
@@ -146,18 +154,25 @@ impl Variant {
             self.a.name(),
             self.b.name()
         );
+        if self.bias {
+            label += " bias";
+        }
+        if self.activation != Activation::None {
+            label += &format!(" {}", self.activation);
+        }
         Kernel::ours(label, "gemm_simt.wgsl.jinja", values)
             .entry("gemm")
             .constant("reads_c", f64::from(u8::from(self.reads_c)))
             .fields(fields!(m n k tiles tiles_n first alpha beta alpha_middle alpha_low alpha_scale
                 beta_middle beta_low beta_scale a_offset a_outer a_k a_batch b_offset b_outer b_k
-                b_batch c_offset c_row c_column c_batch))
+                b_batch bias_offset bias_row bias_column bias_batch c_offset c_row c_column
+                c_batch))
     }
 }
 
 /// Every kernel that a GEMM plan can ask for, for tests that validate them without a device. In f32
-/// these are all there are; what f64 adds is in each part of the text once, since how A is read, how
-/// B is read and how C is stored do not depend on one another.
+/// these are all there are; what f64 and epilogues add is in each part of the text once, since how
+/// A is read, how B is read and how C is stored do not depend on one another.
 pub fn kernels() -> Vec<Kernel> {
     let mut all = Vec::new();
     let loads = || Load::ALL.into_iter().flat_map(|a| Load::ALL.map(|b| (a, b)));
@@ -174,6 +189,8 @@ pub fn kernels() -> Vec<Kernel> {
             b: Load::K4,
             c_vec: true,
             reads_c: true,
+            bias: false,
+            activation: Activation::None,
         };
         let full = working == DType::F32 || elements == [DType::F64; 3];
         let tiles = if full { &TILES[..] } else { &[plain.tile] };
@@ -181,6 +198,17 @@ pub fn kernels() -> Vec<Kernel> {
             for (a, b) in loads().filter(|(a, b)| full || a == b) {
                 all.extend(both(Variant { tile, a, b, ..plain }));
             }
+        }
+        if elements[..2] != [working; 2] {
+            continue; // epilogues see the working type and C's
+        }
+        all.extend(both(Variant { bias: true, ..plain }));
+        for activation in [Activation::Relu, Activation::Gelu] {
+            if (working, activation) == (DType::F64, Activation::Gelu) {
+                continue; // refused by the plan
+            }
+            let with = Variant { activation, ..plain };
+            all.extend(both(with).into_iter().chain(both(Variant { bias: true, ..with })));
         }
     }
     all
@@ -205,6 +233,8 @@ pub(super) fn prepare(ctx: &Context, problem: &Gemm, tile: Tile, working: DType)
         b: Load::choose(&dense(n, b_unit), k),
         c_vec: n.is_multiple_of(4),
         reads_c: problem.beta != 0.0,
+        bias: problem.bias,
+        activation: problem.activation,
     };
     ctx.pipeline(&variant.kernel()).map(drop)
 }
@@ -226,21 +256,23 @@ pub(super) fn factor(x: f64, working: DType) -> [f32; 4] {
     [high, middle, (rest - f64::from(middle)) as f32, scale as f32]
 }
 
-/// Records α·op(A)·op(B) + β·C for checked, non-empty operands.
+/// Records act(α·op(A)·op(B) + β·C + bias) for checked, non-empty operands.
 pub(super) fn record(
     batch: &mut Batch,
     ctx: &Context,
     problem: &Gemm,
     tile: Tile,
     working: DType,
-    [mut a, mut b, mut c]: [Matrix; 3],
+    operands: Operands,
 ) -> Result<()> {
     let Gemm { mut m, mut n, .. } = *problem;
     let k = problem.effective_k();
+    let Operands { mut a, mut b, mut bias, mut c } = operands;
     if c.row == 1 && c.column != 1 && m > 1 {
         // The kernel writes along rows; a column-major C is the transpose of Bᵀ·Aᵀ.
         (m, n) = (n, m);
         (a, b) = (b.transposed(), a.transposed());
+        bias = bias.map(Matrix::transposed);
         c = c.transposed();
     }
     let left = Side::new(&a, m, k, a.row, a.column);
@@ -254,6 +286,8 @@ pub(super) fn record(
         b: Load::choose(&right, k),
         c_vec: c.column == 1 && whole.iter().all(|s| s.is_multiple_of(4)),
         reads_c: problem.beta != 0.0,
+        bias: bias.is_some(),
+        activation: problem.activation,
     };
     let pipeline = ctx.pipeline(&variant.kernel())?;
 
@@ -265,6 +299,8 @@ pub(super) fn record(
     let tiles = word(m.div_ceil(tile.m).saturating_mul(tiles_n), "tiles of C")?;
     let [alpha, alpha_middle, alpha_low, alpha_scale] = factor(problem.alpha, working);
     let [beta, beta_middle, beta_low, beta_scale] = factor(problem.beta, working);
+    let [bias_offset, bias_row, bias_column, bias_batch] =
+        bias.as_ref().map_or([0; 4], |x| [x.operand.offset, x.row, x.column, x.batch]);
     let mut params = Params {
         m: word(m, "rows of C")?,
         n: word(n, "columns of C")?,
@@ -288,6 +324,10 @@ pub(super) fn record(
         b_outer: word(right.outer, "stride of B")?,
         b_k: word(right.k, "stride of B")?,
         b_batch: word(right.batch, "stride of B")?,
+        bias_offset: word(bias_offset, "offset of the bias")?,
+        bias_row: word(bias_row, "stride of the bias")?,
+        bias_column: word(bias_column, "stride of the bias")?,
+        bias_batch: word(bias_batch, "stride of the bias")?,
         c_offset: word(c.operand.offset, "offset of C")?,
         c_row: word(c.row, "stride of C")?,
         c_column: word(c.column, "stride of C")?,
@@ -299,11 +339,14 @@ pub(super) fn record(
     let count = word(problem.batch, "batch")?;
     while params.first < count {
         let z = (count - params.first).min(allowed);
-        let bindings = Bindings::new()
+        let mut bindings = Bindings::new()
             .params(&params)
             .buffer(Access::Read, &a.operand.buffer)
-            .buffer(Access::Read, &b.operand.buffer)
-            .buffer(Access::ReadWrite, &c.operand.buffer);
+            .buffer(Access::Read, &b.operand.buffer);
+        if let Some(bias) = &bias {
+            bindings = bindings.buffer(Access::Read, &bias.operand.buffer);
+        }
+        bindings = bindings.buffer(Access::ReadWrite, &c.operand.buffer);
         batch.dispatch(&pipeline, bindings, [x, y, z])?;
         params.first += z;
     }

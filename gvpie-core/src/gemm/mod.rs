@@ -1,23 +1,33 @@
 //! General matrix multiplication.
 //!
-//! C ← α·op(A)·op(B) + β·C
+//! C ← act(α·op(A)·op(B) + β·C + bias)
 //!
 //! | operand | shape | what |
 //! |---|---|---|
 //! | op(A) | m × k | A, or Aᵀ where [`Gemm::transpose_a`] says so (A itself is then k × m) |
 //! | op(B) | k × n | likewise |
 //! | C | m × n | read only if β ≠ 0 |
+//! | bias | n | added to every row of C; only where [`Gemm::bias`] says so |
+//! | act | | applied to each element, none unless [`Gemm::activation`] says so |
 //!
 //! A batch is a leading axis; an operand whose batch is 1, or that has no batch axis, is used for
-//! every product of the batch. Operands may be any strided [`TensorView`]s.
+//! every product of the batch: so is a bias of shape n, and one of batch × n has a row for each.
+//! Operands may be any strided [`TensorView`]s. Bias and activation are part of writing C, which
+//! costs neither another pass over memory nor a rounding to C's type in between.
 //! Where α = 0 or k = 0, neither A nor B is read, as in BLAS.
 //!
 //! ## Accuracy
 //!
-//! Sums are in f32 (in f64 if an operand is f64), one rounding a product and sum at most:
-//! with unit roundoff u, |Ĉ − C| ≤ (k + 4)·u·|α|·|op(A)|·|op(B)| + 3u·|β·C|, elementwise
-//! (Higham, *Accuracy and Stability of Numerical Algorithms*, §3.1), to first order in u; f16 and
-//! narrower results add their own rounding once. NaN and infinity propagate as the sums say.
+//! Sums are in f32 (in f64 if an operand is f64), one rounding a product and sum at most: with unit
+//! roundoff u, |Ĉ − C| ≤ (k + 4)·u·|α|·|op(A)|·|op(B)| + 3u·|β·C|, elementwise (Higham, *Accuracy
+//! and Stability of Numerical Algorithms*, §3.1), to first order in u; f16 and narrower results add
+//! their own rounding once. NaN and infinity propagate as the sums say.
+//!
+//! A bias adds u·(|α|·|op(A)|·|op(B)| + |β·C| + |bias|). ReLU adds nothing. GELU multiplies the
+//! error so far by at most 1.13, its steepest slope, and adds u·(12 + 10·|t|)·|C| + 2⁻¹²⁵·|x|,
+//! where x is its argument and t = 2·√(2/π)·(x + 0.044715·x³) the exponential's: t is rounded six
+//! times, WGSL's exp(t) is within 3 + 2·|t| units in the last place of 2u each, its quotient within
+//! 2.5, and what is below the smallest normal number may be zero.
 //!
 //! ## Notes
 //!
@@ -70,6 +80,30 @@ impl std::fmt::Display for Accuracy {
     }
 }
 
+/// A function applied to each element of C before it is rounded to C's type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Activation {
+    /// The element itself.
+    #[default]
+    None,
+    /// max(x, 0). NaN stays NaN.
+    Relu,
+    /// The Gaussian error linear unit in its tanh form (Hendrycks & Gimpel 2016):
+    /// x·(1 + tanh(√(2/π)·(x + 0.044715·x³)))/2. NaN stays NaN; −∞, which the formula multiplies by
+    /// zero, becomes NaN. Not for f64 on a GPU.
+    Gelu,
+}
+
+impl std::fmt::Display for Activation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Activation::None => "none",
+            Activation::Relu => "relu",
+            Activation::Gelu => "gelu",
+        })
+    }
+}
+
 /// A matrix multiplication as plain data; see the [module](self) for the formula.
 ///
 /// ```
@@ -96,6 +130,8 @@ pub struct Gemm {
     b: DType,
     c: DType,
     accuracy: Accuracy,
+    bias: bool,
+    activation: Activation,
 }
 
 impl Gemm {
@@ -114,6 +150,8 @@ impl Gemm {
             b: DType::F32,
             c: DType::F32,
             accuracy: Accuracy::F32,
+            bias: false,
+            activation: Activation::None,
         }
     }
 
@@ -153,6 +191,29 @@ impl Gemm {
         Gemm { accuracy, ..self }
     }
 
+    /// A vector is added to every row of C, which [`GemmPlan::run_biased`] is given.
+    ///
+    /// ```
+    /// use gvpie_core::{Backend, Context, Gemm, gemm::Activation};
+    /// let ctx = Context::on(Backend::Cpu)?;
+    /// let x = ctx.upload([2, 2], &[1.0_f32, 2.0, 3.0, 4.0])?;
+    /// let weights = ctx.upload([2, 2], &[1.0_f32, 0.0, 0.0, -1.0])?;
+    /// let bias = ctx.upload([2], &[0.5_f32, 3.0])?;
+    /// let mut layer = ctx.zeros([2, 2])?;
+    /// let plan = Gemm::new(2, 2, 2).bias().activation(Activation::Relu).plan(&ctx)?;
+    /// plan.run_biased(&x, &weights, &bias, &mut layer)?;
+    /// assert_eq!(layer.download()?, [1.5, 1.0, 3.5, 0.0]);
+    /// # Ok::<(), gvpie_core::Error>(())
+    /// ```
+    pub fn bias(self) -> Self {
+        Gemm { bias: true, ..self }
+    }
+
+    /// The function applied to each element last; none unless said.
+    pub fn activation(self, activation: Activation) -> Self {
+        Gemm { activation, ..self }
+    }
+
     /// Rows of C: m.
     pub fn rows(&self) -> usize {
         self.m
@@ -181,8 +242,8 @@ impl Gemm {
     /// Chooses and compiles.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] for element types this back end has no path for, f16 and f64 where
-    /// the GPU's driver lacks them; errors of the device.
+    /// [`Error::Unsupported`] for element types this back end has no path for: f16 and f64 where
+    /// the GPU's driver lacks them, GELU of f64 on any GPU; errors of the device.
     pub fn plan(&self, ctx: &Context) -> Result<GemmPlan> {
         GemmPlan::new(self.clone(), ctx)
     }

@@ -1,6 +1,6 @@
 //! Checks and choices of GEMM.
 
-use super::{Gemm, cpu, gpu};
+use super::{Activation, Gemm, cpu, gpu};
 use crate::batch::Batch;
 use crate::buffer::Buffer;
 use crate::context::Context;
@@ -134,6 +134,12 @@ pub(super) fn choose(problem: &Gemm, facts: &Facts) -> Result<Algorithm> {
             "its driver lacks shader-f64; use f32 elements or the cpu backend",
         ));
     }
+    if working == DType::F64 && problem.activation == Activation::Gelu {
+        return Err(Error::unsupported(
+            "GELU of f64 elements on a GPU",
+            "shaders have no f64 exponential; use f32 elements or the cpu backend",
+        ));
+    }
     if elements.contains(&DType::F16) && !facts.f16 {
         return Err(Error::unsupported(
             "GEMM of f16 elements on this GPU",
@@ -199,11 +205,11 @@ impl GemmPlan {
         self.algorithm
     }
 
-    /// Computes C ← α·op(A)·op(B) + β·C without waiting for the result.
+    /// Computes C ← act(α·op(A)·op(B) + β·C) without waiting for the result.
     ///
     /// # Errors
     /// [`Error::Shape`], [`Error::Element`] or [`Error::Foreign`] naming the operand that does not
-    /// fit the plan; errors of the device.
+    /// fit the plan, "bias" where the plan was made [with one](Gemm::bias); errors of the device.
     pub fn run<'a, 'c, A: Element, B: Element, C: Element>(
         &self,
         a: impl Into<TensorView<'a, A>>,
@@ -212,6 +218,24 @@ impl GemmPlan {
     ) -> Result<()> {
         let mut batch = self.ctx.batch("gemm");
         self.record(&mut batch, a, b, c)?;
+        batch.submit()
+    }
+
+    /// Computes C ← act(α·op(A)·op(B) + β·C + bias) without waiting for the result. The bias has
+    /// C's element type and shape `[n]`, or `[batch, n]` where each product has its own; it is
+    /// added to every row of C.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run); [`Error::Shape`] naming "bias" where the plan was made without one.
+    pub fn run_biased<'a, 'c, A: Element, B: Element, C: Element>(
+        &self,
+        a: impl Into<TensorView<'a, A>>,
+        b: impl Into<TensorView<'a, B>>,
+        bias: impl Into<TensorView<'a, C>>,
+        c: impl Into<TensorViewMut<'c, C>>,
+    ) -> Result<()> {
+        let mut batch = self.ctx.batch("gemm");
+        self.record_biased(&mut batch, a, b, bias, c)?;
         batch.submit()
     }
 
@@ -226,17 +250,56 @@ impl GemmPlan {
         b: impl Into<TensorView<'a, B>>,
         c: impl Into<TensorViewMut<'c, C>>,
     ) -> Result<()> {
+        let (a, b, c) = (a.into().operand(), b.into().operand(), c.into().operand());
+        self.enqueue(batch, a, b, None, c)
+    }
+
+    /// Records what [`run_biased`](Self::run_biased) does into a batch.
+    ///
+    /// # Errors
+    /// As [`run_biased`](Self::run_biased).
+    pub fn record_biased<'a, 'c, A: Element, B: Element, C: Element>(
+        &self,
+        batch: &mut Batch,
+        a: impl Into<TensorView<'a, A>>,
+        b: impl Into<TensorView<'a, B>>,
+        bias: impl Into<TensorView<'a, C>>,
+        c: impl Into<TensorViewMut<'c, C>>,
+    ) -> Result<()> {
+        let (a, b, c) = (a.into().operand(), b.into().operand(), c.into().operand());
+        self.enqueue(batch, a, b, Some(bias.into().operand()), c)
+    }
+
+    fn enqueue(
+        &self,
+        batch: &mut Batch,
+        a: Operand,
+        b: Operand,
+        bias: Option<Operand>,
+        c: Operand,
+    ) -> Result<()> {
         if !batch.device().is(self.ctx.device()) {
             return Err(Error::Foreign { operand: "the batch".into() });
         }
         let Gemm { m, n, k, batch: count, .. } = self.problem;
         let device = self.ctx.device();
-        let (a, b, c) = (a.into().operand(), b.into().operand(), c.into().operand());
         c.check_distinct("C")?;
         let p = &self.problem;
         let a = Matrix::check(a, device, p.a, "A", [m, k], count, p.transpose_a)?;
         let b = Matrix::check(b, device, p.b, "B", [k, n], count, p.transpose_b)?;
         let c = Matrix::check(c, device, p.c, "C", [m, n], count, false)?;
+        let bias = match bias {
+            Some(bias) if p.bias => Some(Matrix::check_bias(bias, device, p)?),
+            None if !p.bias => None,
+            Some(bias) => {
+                let found = format!("shape {}", bias.shape);
+                return Err(Error::shape("bias", "none, as the plan was made without one", found));
+            }
+            None => {
+                let expected = format!("a vector of {n} elements, as the plan was made with one");
+                return Err(Error::shape("bias", expected, "none"));
+            }
+        };
         if c.batch == 0 && count > 1 {
             let expected = format!("a batch of {count}");
             return Err(Error::shape("C", expected, "one matrix for all of them"));
@@ -244,14 +307,14 @@ impl GemmPlan {
         if m == 0 || n == 0 || count == 0 {
             return Ok(());
         }
+        let operands = Operands { a, b, bias, c };
         match self.algorithm {
             Algorithm::Simt(tile, working) => {
-                gpu::record(batch, &self.ctx, p, tile, working, [a, b, c])
+                gpu::record(batch, &self.ctx, p, tile, working, operands)
             }
             Algorithm::Cpu(working) => {
-                let sizes = cpu::Sizes { m, n, k: p.effective_k(), batch: count };
-                let (alpha, beta) = (p.alpha, p.beta);
-                batch.host(move || run_host(sizes, working, alpha, &a, &b, beta, &c));
+                let problem = p.clone();
+                batch.host(move || run_host(&problem, working, &operands));
                 Ok(())
             }
         }
@@ -263,6 +326,16 @@ impl Gemm {
     pub(super) fn effective_k(&self) -> usize {
         if self.alpha == 0.0 { 0 } else { self.k }
     }
+}
+
+/// The operands of one run, checked against the plan.
+#[derive(Debug)]
+pub(super) struct Operands {
+    pub a: Matrix,
+    pub b: Matrix,
+    /// As a matrix of C's shape, whose rows all lie at the same place.
+    pub bias: Option<Matrix>,
+    pub c: Matrix,
 }
 
 /// An operand as op() shows it: rows by columns, transposition and broadcasting already in the
@@ -305,21 +378,30 @@ impl Matrix {
         Ok(Matrix { operand, row, column, batch: batch_stride })
     }
 
+    fn check_bias(operand: Operand, device: &Device, problem: &Gemm) -> Result<Self> {
+        let Gemm { n, batch: count, .. } = *problem;
+        operand.check_device(device, "bias")?;
+        operand.check_dtype(problem.c, "bias")?;
+        let (column, batch) = match (operand.shape.dims(), &operand.strides[..]) {
+            (&[columns], &[column]) if columns == n => (column, 0),
+            (&[1, columns], &[_, column]) if columns == n => (column, 0),
+            (&[b, columns], &[each, column]) if (b, columns) == (count, n) => (column, each),
+            _ => {
+                let batches = if count == 1 { String::new() } else { format!(" or {count}x{n}") };
+                let found = format!("shape {}", operand.shape);
+                return Err(Error::shape("bias", format!("shape {n}{batches}"), found));
+            }
+        };
+        Ok(Matrix { operand, row: 0, column, batch })
+    }
+
     /// The same elements with rows and columns exchanged.
     pub fn transposed(self) -> Self {
         Matrix { row: self.column, column: self.row, ..self }
     }
 }
 
-fn run_host(
-    sizes: cpu::Sizes,
-    working: DType,
-    alpha: f64,
-    a: &Matrix,
-    b: &Matrix,
-    beta: f64,
-    c: &Matrix,
-) -> Result<()> {
+fn run_host(problem: &Gemm, working: DType, operands: &Operands) -> Result<()> {
     fn layout(x: &Matrix) -> cpu::Layout {
         cpu::Layout {
             dtype: x.operand.dtype,
@@ -329,13 +411,20 @@ fn run_host(
             batch: x.batch,
         }
     }
+    let Gemm { m, n, batch, alpha, beta, activation, .. } = *problem;
+    let sizes = cpu::Sizes { m, n, k: problem.effective_k(), batch };
+    let Operands { a, b, bias, c } = operands;
     let (la, lb, lc) = (layout(a), layout(b), layout(c));
     let gemm = match working {
         DType::F64 => cpu::gemm::<f64>,
         _ => cpu::gemm::<f32>,
     };
-    let inputs = [&a.operand.buffer, &b.operand.buffer];
-    Buffer::lend(inputs, &c.operand.buffer, |[bytes_a, bytes_b], bytes_c| {
-        gemm(sizes, alpha, (bytes_a, la), (bytes_b, lb), beta, (bytes_c, lc))
+    // Where there is no bias, A stands in its place and is not looked at.
+    let third = bias.as_ref().unwrap_or(a);
+    let inputs = [&a.operand.buffer, &b.operand.buffer, &third.operand.buffer];
+    Buffer::lend(inputs, &c.operand.buffer, |[bytes_a, bytes_b, bytes_bias], bytes_c| {
+        let bias = bias.as_ref().map(|bias| (bytes_bias, layout(bias)));
+        let last = cpu::Epilogue { bias, activation };
+        gemm(sizes, alpha, (bytes_a, la), (bytes_b, lb), beta, (bytes_c, lc), last)
     })?
 }

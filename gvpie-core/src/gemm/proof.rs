@@ -2,7 +2,7 @@
 //! bound that the [module](super) promises. Tests, benchmarks, fuzzers and the self-check of the
 //! command all read this one.
 
-use super::{Algorithm, Gemm};
+use super::{Activation, Algorithm, Gemm};
 use crate::context::Context;
 use crate::element::{DType, Element};
 use crate::error::{Error, Result};
@@ -34,6 +34,9 @@ pub struct Case {
     pub problem: Gemm,
     /// Layouts of A, B and C as given, before any transposition.
     pub layouts: [Storage; 3],
+    /// Layout of the bias, if there is one: one vector for the batch where it is broadcast, else
+    /// one for each product.
+    pub bias: Storage,
 }
 
 /// What a case showed.
@@ -55,7 +58,7 @@ const SENTINEL: f64 = 1234.0;
 impl Case {
     /// A problem with dense operands.
     pub fn dense(why: &'static str, problem: Gemm) -> Self {
-        Case { why, problem, layouts: Default::default() }
+        Case { why, problem, layouts: Default::default(), bias: Default::default() }
     }
 
     fn a(self, layout: Storage) -> Self {
@@ -66,6 +69,9 @@ impl Case {
     }
     fn c(self, layout: Storage) -> Self {
         Case { layouts: [self.layouts[0], self.layouts[1], layout], ..self }
+    }
+    fn bias(self, bias: Storage) -> Self {
+        Case { bias, ..self }
     }
     fn all(self, layout: Storage) -> Self {
         Case { layouts: [layout; 3], ..self }
@@ -115,18 +121,32 @@ impl Case {
             gc.each(|_, at| before[at] = C::from_f64(values[at]));
         }
 
+        let gbias = Grid::new([1, p.n], p.batch, self.bias);
+        let bias: Vec<C> = match p.bias {
+            true => fill(&gbias).iter().map(|&x| C::from_f64(x)).collect(),
+            false => Vec::new(),
+        };
+
         let plan = p.plan(ctx)?;
         let (ta, tb) = (ctx.upload([ga.held], &a)?, ctx.upload([gb.held], &b)?);
         let mut tc = ctx.upload([gc.held], &before)?;
         let out = tc.view_mut().map(|view| gc.of(view))?;
-        plan.run(ga.of(&ta.view())?, gb.of(&tb.view())?, out)?;
+        if p.bias {
+            let held = ctx.upload([gbias.held], &bias)?;
+            let rows = gbias.rows_of(&held.view())?;
+            plan.run_biased(ga.of(&ta.view())?, gb.of(&tb.view())?, rows, out)?;
+        } else {
+            plan.run(ga.of(&ta.view())?, gb.of(&tb.view())?, out)?;
+        }
         let after = tc.download()?;
 
         let wide = |x: &[f64], grid: &Grid, turned| Dense::gather(x, grid, turned);
         let a = wide(&a.iter().map(|x| x.to_f64()).collect::<Vec<_>>(), &ga, p.transpose_a);
         let b = wide(&b.iter().map(|x| x.to_f64()).collect::<Vec<_>>(), &gb, p.transpose_b);
         let c0: Vec<f64> = before.iter().map(|x| x.to_f64()).collect();
-        let (expected, bound) = oracle(p, &a, &b, &wide(&c0, &gc, false));
+        let bias: Vec<f64> = bias.iter().map(|x| x.to_f64()).collect();
+        let bias = p.bias.then(|| wide(&bias, &gbias, false));
+        let (expected, bound) = oracle(p, &a, &b, &wide(&c0, &gc, false), bias.as_ref());
         let mut inside = vec![false; gc.held];
         let mut outcome = Outcome {
             algorithm: plan.algorithm(),
@@ -204,6 +224,15 @@ impl Grid {
         whole.strided(self.shape, &self.strides, self.offset)
     }
 
+    /// Matrices of one row as vectors: one of them if there is one, else a row for each.
+    fn rows_of<'a, T: Element>(&self, whole: &TensorView<'a, T>) -> Result<TensorView<'a, T>> {
+        let ([batch, _, n], [each, _, step]) = (self.shape, self.strides);
+        match batch {
+            1 => whole.strided([n], &[step], self.offset),
+            _ => whole.strided([batch, n], &[each, step], self.offset),
+        }
+    }
+
     /// Calls with (row-major index, position in the buffer).
     fn each(&self, mut visit: impl FnMut(usize, usize)) {
         let [batch, rows, columns] = self.shape;
@@ -241,8 +270,23 @@ impl Dense {
     }
 }
 
+/// The activation of x in f64, and the bound on its error where x has this one.
+pub(super) fn activated(activation: Activation, x: f64, error: f64, u: f64) -> (f64, f64) {
+    match activation {
+        Activation::None => (x, error),
+        Activation::Relu => (if x < 0.0 { 0.0 } else { x }, error),
+        Activation::Gelu => {
+            // 1 + tanh(t / 2) is 2 / (1 + exp(-t)), which does not cancel where x is negative.
+            let t = 2.0 * std::f64::consts::FRAC_2_PI.sqrt() * (x + 0.044715 * x.powi(3));
+            let value = x / (1.0 + (-t).exp());
+            let rounding = (12.0 + 10.0 * t.abs()) * u * value.abs();
+            (value, 1.13 * error + rounding + 2.0_f64.powi(-125) * x.abs())
+        }
+    }
+}
+
 /// The result in f64, term by term, and the bound on each element's error.
-fn oracle(p: &Gemm, a: &Dense, b: &Dense, c: &Dense) -> (Vec<f64>, Vec<f64>) {
+fn oracle(p: &Gemm, a: &Dense, b: &Dense, c: &Dense, bias: Option<&Dense>) -> (Vec<f64>, Vec<f64>) {
     let (mut values, mut bounds) = (Vec::new(), Vec::new());
     // Every case's operands promote; were one not to, u would be zero and nothing pass.
     let working = [p.a, p.b, p.c].into_iter().try_fold(DType::F32, DType::promote);
@@ -259,9 +303,15 @@ fn oracle(p: &Gemm, a: &Dense, b: &Dense, c: &Dense) -> (Vec<f64>, Vec<f64>) {
                     }
                 }
                 let old = if p.beta == 0.0 { 0.0 } else { p.beta * c.at(index, i, j) };
-                let value = p.alpha * sum + old;
-                let k = p.k as f64;
-                let mut bound = (k + 4.0) * u * p.alpha.abs() * size + 3.0 * u * old.abs();
+                let mut value = p.alpha * sum + old;
+                let (k, size) = (p.k as f64, p.alpha.abs() * size);
+                let mut bound = (k + 4.0) * u * size + 3.0 * u * old.abs();
+                if let Some(bias) = bias {
+                    let addend = bias.at(index, 0, j);
+                    value += addend;
+                    bound += u * (size + old.abs() + addend.abs());
+                }
+                (value, bound) = activated(p.activation, value, bound, u);
                 if working != Some(p.c) {
                     // Rounding to a narrower C: relative, or half a step among its subnormals.
                     bound += p.c.unit_roundoff() * (value.abs() + bound) + 2.0_f64.powi(-25);
@@ -363,5 +413,47 @@ pub fn hard_cases() -> Vec<Case> {
         let p = doubles(9, 7, 5).alpha(alpha).beta(beta);
         add(Case::dense("element types, factors that f32 does not hold", p));
     }
+    epilogues(&mut add);
     cases
+}
+
+/// Biases and activations: each with every way of storing C, whose rendering alone they are part of.
+fn epilogues(add: &mut impl FnMut(Case)) {
+    use Activation::{Gelu, Relu};
+    use DType::{F16, F32, F64};
+    let turned = Storage { column_major: true, ..Storage::default() };
+    let one = Storage { broadcast: true, ..Storage::default() };
+    let strided = Storage { spread: 2, offset: 3, ..one };
+    let odd = Gemm::new(37, 41, 19);
+    let vectors = Gemm::new(36, 44, 20);
+    for p in [odd.clone(), vectors.clone()] {
+        add(Case::dense("epilogue: a bias", p.clone().bias()).bias(one));
+        add(Case::dense("epilogue: a bias after beta", p.clone().bias().beta(-0.5)).bias(strided));
+        add(Case::dense("epilogue: relu", p.clone().activation(Relu)));
+        add(Case::dense("epilogue: gelu", p.clone().activation(Gelu).beta(2.0)));
+        let both = p.bias().activation(Gelu).alpha(0.7);
+        add(Case::dense("epilogue: a bias, gelu", both.clone()).bias(one));
+        // The transposed problem is computed: the bias runs along the rows of that.
+        add(Case::dense("epilogue: a bias, column-major C", both).c(turned).bias(strided));
+    }
+    let batch = vectors.clone().batch(3).bias().beta(1.0);
+    let padded = Storage { pad: 3, offset: 1, ..Storage::default() };
+    add(Case::dense("epilogue: a bias for the batch", batch.clone()).bias(one));
+    add(Case::dense("epilogue: a bias for each product", batch.clone()).bias(padded));
+    let relu = batch.activation(Relu);
+    add(Case::dense("epilogue: each with relu, column-major C", relu).c(turned).bias(padded));
+    let nothing = Gemm::new(5, 7, 0).bias().activation(Relu);
+    add(Case::dense("epilogue: nothing to sum", nothing).bias(strided));
+    add(Case::dense("epilogue: one column", Gemm::new(70, 1, 9).bias().activation(Gelu)));
+    add(Case::dense("epilogue: one row", Gemm::new(1, 70, 9).bias().activation(Gelu)));
+    // Arguments to -60: exponentials that overflow.
+    add(Case::dense("epilogue: far from zero", odd.clone().alpha(9.0).activation(Gelu)));
+    for (a, b, c) in [(F16, F16, F16), (F32, F32, F16), (F64, F64, F64), (F64, F64, F32)] {
+        for p in [odd.clone(), vectors.clone()] {
+            let p = p.elements(a, b, c).bias().beta(1.0);
+            let gelu = p.clone().activation(Gelu);
+            add(Case::dense("epilogue: element types", p.activation(Relu)).bias(strided));
+            add(Case::dense("epilogue: element types, gelu", gelu).bias(one));
+        }
+    }
 }

@@ -1,6 +1,6 @@
 use super::gpu::factor;
 use super::plan::{Facts, TILES, choose};
-use super::proof::hard_cases;
+use super::proof::{activated, hard_cases};
 use super::*;
 use crate::device::Backend;
 
@@ -54,6 +54,10 @@ fn element_types_without_a_path_are_refused() {
     assert!(matches!(choose(&f64s, &without), Err(Error::Unsupported { .. })));
     assert_eq!(chosen(f64s.clone(), &facts), "simt-f64-32x32x16");
     assert_eq!(chosen(of(DType::F32, DType::F32, DType::F64), &facts), "simt-f64-32x32x16");
+    assert_eq!(chosen(f64s.clone().activation(Activation::Relu), &facts), "simt-f64-32x32x16");
+    let gelu = f64s.clone().activation(Activation::Gelu);
+    assert!(matches!(choose(&gelu, &facts), Err(Error::Unsupported { .. })));
+    assert_eq!(chosen(gelu, &cpu), "cpu-f64");
     assert_eq!(chosen(f64s, &cpu), "cpu-f64");
     assert_eq!(chosen(of(DType::F16, DType::F16, DType::F16), &cpu), "cpu-f32");
     let halves = of(DType::F16, DType::F32, DType::F32);
@@ -123,6 +127,54 @@ fn beta_zero_does_not_read_and_alpha_zero_does_not_look() {
     plan.run(&nan, &nan, &mut c).unwrap();
     assert_eq!(c.download().unwrap(), [3.0, 0.0, 0.0, 3.0]);
     assert!(ctx.gemm(&nan, &one).unwrap().download().unwrap().iter().all(|x| x.is_nan()));
+}
+
+#[test]
+fn a_bias_is_asked_for_and_given() {
+    let ctx = Context::on(Backend::Cpu).unwrap();
+    let a = ctx.zeros::<f32>([3, 2, 3]).unwrap();
+    let b = ctx.zeros::<f32>([3, 4]).unwrap();
+    let mut c = ctx.zeros::<f32>([3, 2, 4]).unwrap();
+    let plain = Gemm::new(2, 4, 3).batch(3).plan(&ctx).unwrap();
+    let biased = Gemm::new(2, 4, 3).batch(3).bias().plan(&ctx).unwrap();
+    let of = |shape: &[usize]| ctx.zeros::<f32>(shape).unwrap();
+    for shape in [&[4][..], &[1, 4], &[3, 4]] {
+        biased.run_biased(&a, &b, &of(shape), &mut c).unwrap();
+    }
+    let refused = |result: Result<()>, words: &str| {
+        let error = result.unwrap_err();
+        assert!(matches!(&error, Error::Shape { operand, .. } if operand == "bias"), "{error}");
+        assert!(error.to_string().contains(words), "{error}");
+    };
+    for shape in [&[3][..], &[4, 3], &[2, 4], &[4, 1], &[1, 3, 4], &[]] {
+        refused(biased.run_biased(&a, &b, &of(shape), &mut c), "expected shape 4 or 3x4");
+    }
+    refused(biased.run(&a, &b, &mut c), "a vector of 4 elements");
+    refused(plain.run_biased(&a, &b, &of(&[4]), &mut c), "expected none");
+
+    let narrow = Gemm::new(2, 4, 3).batch(3).elements(DType::F32, DType::F32, DType::F16);
+    let mut halves = ctx.zeros::<half::f16>([3, 2, 4]).unwrap();
+    let bias = ctx.zeros::<half::f16>([4]).unwrap();
+    narrow.clone().bias().plan(&ctx).unwrap().run_biased(&a, &b, &bias, &mut halves).unwrap();
+    // C of f16 was promised, and a bias with it.
+    let error = narrow.bias().plan(&ctx).unwrap().run_biased(&a, &b, &of(&[4]), &mut c);
+    assert!(matches!(error, Err(Error::Element { .. })));
+    let elsewhere = Context::on(Backend::Cpu).unwrap().zeros::<f32>([4]).unwrap();
+    let error = biased.run_biased(&a, &b, &elsewhere, &mut c).unwrap_err();
+    assert_eq!(error, Error::Foreign { operand: "bias".into() });
+}
+
+#[test]
+fn gelu_is_hendrycks_and_gimpels() {
+    for x in (-600..=600).map(|i| f64::from(i) / 100.0) {
+        let (found, _) = activated(Activation::Gelu, x, 0.0, 0.0);
+        let u = (2.0 / std::f64::consts::PI).sqrt() * (x + 0.044715 * x * x * x);
+        let expected = 0.5 * x * (1.0 + u.tanh());
+        assert!((found - expected).abs() <= 4.0 * f64::EPSILON * x.abs(), "{x}: {found}");
+        // The slope that bounds how an error of the argument grows.
+        let (ahead, _) = activated(Activation::Gelu, x + 1e-6, 0.0, 0.0);
+        assert!((ahead - found).abs() <= 1.13e-6, "{x}: {}", (ahead - found) / 1e-6);
+    }
 }
 
 #[test]
