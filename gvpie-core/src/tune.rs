@@ -47,8 +47,8 @@ pub struct Choice {
     pub algorithm: String,
     /// Seconds that one run took.
     pub seconds: f64,
-    /// Seconds that the algorithm took which is chosen without a measurement.
-    pub default_seconds: f64,
+    /// Seconds that the algorithm took which is chosen without a measurement; `None` if it failed.
+    pub default_seconds: Option<f64>,
 }
 
 /// Where a choice was measured.
@@ -116,7 +116,7 @@ impl Document {
         let positive = |seconds: f64| seconds.is_finite() && seconds > 0.0;
         match entries.iter().find(|e| {
             let Choice { seconds, default_seconds, .. } = e.choice;
-            !positive(seconds) || !positive(default_seconds)
+            !positive(seconds) || !default_seconds.is_none_or(positive)
         }) {
             Some(entry) => Err(format!("it is damaged: no time is {:?}", entry.choice)),
             None => Ok(entries),
@@ -386,7 +386,7 @@ mod tests {
     }
 
     fn choice(algorithm: &str) -> Choice {
-        Choice { algorithm: algorithm.into(), seconds: 1e-3, default_seconds: 2e-3 }
+        Choice { algorithm: algorithm.into(), seconds: 1e-3, default_seconds: Some(2e-3) }
     }
 
     fn found(choices: &Choices, subject: &Subject) -> Option<String> {
