@@ -223,6 +223,9 @@ fn usage_errors_exit_with_2() {
         &["gemm", "a.npy", "b.npy", "-o", "c.npy", "--accuracy", "f8"],
         &["bench", "--shape", "4096"],
         &["bench", "nonsense"],
+        &["tune", "--shape", "64x64"],
+        &["tune", "--op", "nonsense"],
+        &["tune", "--reset", "--dry-run"],
         &["--backend", "cuda"],
         &["nonsense"],
     ] {
@@ -242,6 +245,7 @@ fn help_reads_like_a_manual() {
         (&["help"][..], &["Examples:", "Environment:", "Exit status:", "gemm", "NO_COLOR"][..]),
         (&["help", "gemm"], &["--transpose-a", "--beta", "Fortran"]),
         (&["help", "bench"], &["--csv", "median", "--shape"]),
+        (&["help", "tune"], &["tune.json", "--dry-run", "--reset", "checked", "halving"]),
     ] {
         let output = gvpie(arguments).output().unwrap();
         let text = String::from_utf8(output.stdout).unwrap();
@@ -450,4 +454,97 @@ fn gpu_pictures_equal_the_cpu_s() {
         let [cpu, gpu] = ["cpu.png", "gpu.png"].map(|name| picture(&f.path().join(name)));
         assert!(cpu == gpu, "{cell}");
     }
+}
+
+#[test]
+fn the_cpu_has_nothing_to_tune() {
+    let f = tempfile::tempdir().unwrap();
+    let tune = |arguments: &[&str]| {
+        let output = on_cpu(&f, &[&["tune"], arguments].concat());
+        succeeded(&output);
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert!(tune(&[]).contains("Nothing to tune"));
+    assert!(tune(&["--reset"]).contains("Nothing to tune"));
+    let report: serde_json::Value = serde_json::from_str(&tune(&["--json"])).unwrap();
+    assert_eq!(report["tuned"], serde_json::json!([]));
+}
+
+#[test]
+fn gpu_choices_are_measured_kept_and_used() {
+    if crate::adapter::gpu().is_none() {
+        return;
+    }
+    let f = small();
+    let file = f.path().join("tune.json");
+    let gpu = |arguments: &[&str]| {
+        let mut command = gvpie(&[arguments, &["--backend", "gpu"]].concat());
+        command.env("GVPIE_CACHE_DIR", f.path()).env_remove("RUST_LOG").current_dir(&f);
+        command
+    };
+    let tune = |arguments: &[&str]| {
+        let shape = ["tune", "--shape", "64x64x64", "--json"];
+        let output = gpu(&[&shape, arguments].concat()).output().unwrap();
+        succeeded(&output);
+        serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap()
+    };
+    let path = || {
+        let output = gpu(&["bench", "gemm", "--shape", "64x64x64", "--json"]).output().unwrap();
+        succeeded(&output);
+        let rows: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        (rows[0]["path"].as_str().unwrap().to_string(), said(&output))
+    };
+    let quiet = String::new;
+
+    assert_eq!(tune(&["--dry-run"])["file"], serde_json::Value::Null);
+    assert!(!file.exists());
+    let report = tune(&[]);
+    let row = &report["tuned"][0];
+    let winner = row["winner"].as_str().unwrap();
+    assert_eq!(report["file"].as_str().map(Path::new), Some(file.as_path()));
+    assert_eq!((row["failed"].as_u64(), row["shape"].as_str()), (Some(0), Some("64x64x64")));
+    let tried = row["tried"].as_u64().unwrap();
+    assert!(tried >= 2 && row["default_ms"].as_f64().unwrap() > 0.0, "{row}");
+    assert_eq!(path(), (winner.to_string(), quiet()));
+
+    // Whatever the file names is used, if it is one of the candidates.
+    let kept = std::fs::read_to_string(&file).unwrap();
+    let named = |name: &str| {
+        let words = format!("\"algorithm\": \"{winner}\"");
+        std::fs::write(&file, kept.replace(&words, &format!("\"algorithm\": \"{name}\""))).unwrap();
+    };
+    let default = row["default"].as_str().unwrap();
+    let names = row["trials"].as_array().unwrap().iter().map(|t| t["algorithm"].as_str().unwrap());
+    let other = names.into_iter().find(|name| *name != default).unwrap();
+    named(other);
+    assert_eq!(path(), (other.to_string(), quiet()));
+    for useless in ["no-such-algorithm", "cpu-f32"] {
+        named(useless);
+        let (path, words) = path();
+        assert_eq!(path, default);
+        assert!(words.contains(useless) && words.contains("ignored"), "{words}");
+        assert_eq!(words.trim_end().lines().count(), 1, "{words}");
+    }
+
+    // A damaged file changes no result.
+    let multiply = || {
+        let output = gpu(&["gemm", "a.npy", "b.npy", "-o", "c.npy"]).output().unwrap();
+        succeeded(&output);
+        assert_eq!(load::<f32>(&f.path().join("c.npy")).1, [4.0, 5.0, 10.0, 11.0]);
+        said(&output)
+    };
+    std::fs::write(&file, &kept[..kept.len() / 2]).unwrap();
+    let words = multiply();
+    assert!(words.contains("tune.damaged.json"), "{words}");
+    assert!(!file.exists() && f.path().join("tune.damaged.json").exists());
+    assert_eq!(multiply(), "");
+
+    std::fs::write(&file, &kept).unwrap();
+    let output = gpu(&["tune", "--reset"]).output().unwrap();
+    succeeded(&output);
+    assert!(String::from_utf8_lossy(&output.stdout).contains("forgotten: 1"));
+    assert_eq!(path(), (default.to_string(), quiet()));
+
+    let output = gpu(&["tune"]).env("GVPIE_CACHE_DIR", "").output().unwrap();
+    failed(&output, &["GVPIE_CACHE_DIR", "--dry-run"]);
 }

@@ -109,3 +109,34 @@ fn gpu_glyphs_match_the_host_and_the_oracle() {
         assert_eq!(device.picture, host.picture, "{case:?}"); // bit by bit
     }
 }
+
+/// Whatever was measured, operands of any strides give the right result.
+#[test]
+fn gpu_every_candidate_computes_strided_operands() {
+    let Some(gpu) = gpu() else { return };
+    let (m, n, k) = (37, 45, 29);
+    // Small whole numbers: exact in any order of summation.
+    let numbers = |count: usize, step: usize| -> Vec<f32> {
+        (0..count).map(|i| ((i * step) % 7) as f32 - 3.0).collect()
+    };
+    let a = gpu.upload([600, 600], &numbers(360_000, 5)).unwrap();
+    let b = gpu.upload([600, 600], &numbers(360_000, 3)).unwrap();
+    let problem = Gemm::new(m, n, k);
+    let candidates = problem.candidates(&gpu).unwrap();
+    assert!(candidates.len() >= 2, "{candidates:?}");
+    for strides in [[1, 600], [601, 3]] {
+        let a = a.view().strided([m, k], &strides, 1).unwrap();
+        let b = b.view().strided([k, n], &strides, 3).unwrap();
+        let (ha, hb) = (a.download().unwrap(), b.download().unwrap());
+        let sum = |i: usize| {
+            let products = (0..k).map(|l| ha[i / n * k + l] * hb[l * n + i % n]);
+            products.sum::<f32>()
+        };
+        let expected: Vec<f32> = (0..m * n).map(sum).collect();
+        for &algorithm in &candidates {
+            let mut c = gpu.upload([m, n], &vec![f32::NAN; m * n]).unwrap();
+            problem.plan_with(&gpu, algorithm).unwrap().run(a.clone(), b.clone(), &mut c).unwrap();
+            assert_eq!(c.download().unwrap(), expected, "{algorithm}, {strides:?}");
+        }
+    }
+}

@@ -28,29 +28,38 @@ pub(crate) fn read(path: &Path) -> Option<Vec<u8>> {
         .filter(|(sum, data)| crc32fast::hash(data) == u32::from_le_bytes(**sum))
         .map(|(_, data)| data.to_vec());
     if payload.is_none() {
-        let aside = path.with_extension("damaged");
-        tracing::warn!("cache file {} is damaged; moved aside", path.display());
-        // If it cannot be moved it is overwritten by the next run that has something to keep.
-        let _ = std::fs::rename(path, aside);
+        let fate = set_aside(path, "damaged");
+        tracing::warn!("cache file {} is damaged; {fate}", path.display());
     }
     payload
 }
 
+/// Gives a file that is of no use another extension; what became of it, in words.
+pub(crate) fn set_aside(path: &Path, extension: &str) -> String {
+    let aside = path.with_extension(extension);
+    match std::fs::rename(path, &aside) {
+        Ok(()) => format!("moved aside to {}", aside.display()),
+        // It is overwritten by the next run that has something to keep.
+        Err(error) => format!("not moved aside: {error}"),
+    }
+}
+
 /// Stores a payload whole or not at all.
 pub(crate) fn write(path: &Path, data: &[u8]) {
-    let store = || -> std::io::Result<()> {
-        let folder = path.parent().unwrap_or(Path::new("."));
-        std::fs::create_dir_all(folder)?;
-        let mut file = tempfile::NamedTempFile::new_in(folder)?;
-        file.write_all(MAGIC)?;
-        file.write_all(&crc32fast::hash(data).to_le_bytes())?;
-        file.write_all(data)?;
-        file.persist(path)?;
-        Ok(())
-    };
-    if let Err(error) = store() {
+    let sum = crc32fast::hash(data).to_le_bytes();
+    if let Err(error) = replace(path, &[MAGIC, &sum, data]) {
         tracing::warn!("cache file {} was not written: {error}", path.display());
     }
+}
+
+/// Puts a file of these parts in the place of any that stood there, in one step.
+pub(crate) fn replace(path: &Path, parts: &[&[u8]]) -> std::io::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    std::fs::create_dir_all(folder)?;
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    parts.iter().try_for_each(|part| file.write_all(part))?;
+    file.persist(path)?;
+    Ok(())
 }
 
 #[cfg(test)]

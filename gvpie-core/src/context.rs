@@ -11,6 +11,7 @@ use crate::memory::Pool;
 use crate::shape::Shape;
 use crate::tensor::Tensor;
 use crate::texture::Texture;
+use crate::tune::Choices;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,7 +40,8 @@ pub struct ContextOptions {
     pub memory_budget: Option<u64>,
     /// How long a wait for the device may last.
     pub timeout: Duration,
-    /// Where compiled pipelines are kept between runs; `None` keeps none.
+    /// Where compiled pipelines and [measured choices](crate::tune) are kept between runs; `None`
+    /// neither reads nor keeps any.
     pub cache: Option<PathBuf>,
     /// Use a driver even if it fails the self-test.
     pub allow_driver: bool,
@@ -67,7 +69,7 @@ impl ContextOptions {
     /// | `GVPIE_BACKEND` | `auto`, `gpu` or `cpu` |
     /// | `GVPIE_MEMORY_BUDGET` | bytes |
     /// | `GVPIE_TIMEOUT` | seconds |
-    /// | `GVPIE_CACHE_DIR` | folder for compiled pipelines; empty keeps none |
+    /// | `GVPIE_CACHE_DIR` | folder for compiled pipelines and measured choices; empty keeps none |
     /// | `GVPIE_ALLOW_DRIVER` | `1` uses a driver that fails the self-test |
     /// | `WGPU_BACKEND`, `WGPU_ADAPTER_NAME`, `WGPU_POWER_PREF` | which adapter |
     ///
@@ -133,6 +135,7 @@ struct Inner {
     pipelines: Pipelines,
     capabilities: Capabilities,
     notice: Option<String>,
+    choices: Choices,
     device: Device,
 }
 
@@ -184,6 +187,7 @@ impl Context {
             pipelines: Pipelines::default(),
             capabilities: Capabilities::HOST,
             notice,
+            choices: Choices::new(&device, options.cache.as_deref()),
             device,
         }))
     }
@@ -210,7 +214,8 @@ impl Context {
             }
             None => Capabilities::HOST,
         };
-        Ok(Context(Arc::new(Inner { pipelines, capabilities, notice: None, device })))
+        let choices = Choices::new(&device, options.cache.as_deref());
+        Ok(Context(Arc::new(Inner { pipelines, capabilities, notice: None, choices, device })))
     }
 
     /// Where this context computes.
@@ -242,6 +247,11 @@ impl Context {
     /// What the self-test found.
     pub fn capabilities(&self) -> Capabilities {
         self.0.capabilities
+    }
+
+    /// What was measured for this device, in this run or before it.
+    pub fn choices(&self) -> &Choices {
+        &self.0.choices
     }
 
     /// Whether [`Batch::time`] reads the device's own clock.

@@ -61,6 +61,7 @@ pub mod shader;
 mod shape;
 mod tensor;
 mod texture;
+pub mod tune;
 
 pub use batch::{Batch, Bindings};
 pub use buffer::Buffer;

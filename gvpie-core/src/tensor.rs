@@ -415,11 +415,11 @@ mod tests {
         assert_eq!(pollster::block_on(last.download_async()).unwrap(), last.download().unwrap());
         let turned = t.view().permute(&[2, 0, 1]).unwrap();
         assert_eq!(turned.download().unwrap()[..6], [0.0, 4.0, 8.0, 12.0, 16.0, 20.0]);
-        assert_eq!(t.view().slice(1, 3..3).unwrap().download().unwrap(), []);
+        assert!(t.view().slice(1, 3..3).unwrap().download().unwrap().is_empty());
         let column = t.view().strided([3], &[8], 1).unwrap();
         assert_eq!(column.download().unwrap(), [1.0, 9.0, 17.0]);
         let nothing = t.view().strided([0], &[1], 5).unwrap();
-        assert_eq!(nothing.download().unwrap(), []);
+        assert!(nothing.download().unwrap().is_empty());
     }
 
     #[test]

@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use gvpie_core::gemm::GemmPlan;
 use gvpie_core::glyph::{Cell, Glyphs};
 use gvpie_core::{Backend, Bindings, Context, DType, Element, Gemm, Kernel, Tensor, f16};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// Measure operations, with checked results.
@@ -71,7 +71,7 @@ impl std::fmt::Display for Job {
 }
 
 /// The extents of a batch of products.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Extents {
     /// Products of the batch.
     pub batch: usize,
@@ -83,7 +83,7 @@ pub struct Extents {
     pub k: usize,
 }
 
-fn parse_shape(text: &str) -> Result<Extents, String> {
+pub(super) fn parse_shape(text: &str) -> Result<Extents, String> {
     let extents: Vec<usize> = text
         .split(['x', 'X'])
         .map(|part| part.trim().parse().ok().filter(|&extent| extent > 0))
@@ -121,7 +121,7 @@ pub struct Row {
     pub driver: String,
 }
 
-/// The fixed table of GEMM on a GPU; `gvpie bench gemm` on a CPU stops at 2048.
+/// The fixed table of GEMM on a GPU; on a CPU it stops at 2048.
 const TABLE: [(usize, [usize; 3]); 12] = [
     (1, [512; 3]),
     (1, [1024; 3]),
@@ -137,6 +137,21 @@ const TABLE: [(usize, [usize; 3]); 12] = [
     (1, [7, 1023, 4097]),
 ];
 
+/// The part of the table that a context is asked for.
+pub(super) fn table(ctx: &Context) -> Vec<Extents> {
+    // A processor, also one that poses as a GPU, is not asked for minutes of work.
+    let modest = ctx.device().gpu().is_none_or(|gpu| gpu.is_software());
+    let most = if modest { 2 * 2048_usize.pow(3) } else { usize::MAX };
+    let all = TABLE.iter().map(|&(batch, [m, n, k])| Extents { batch, m, n, k });
+    all.filter(|e| 2 * e.m * e.n * e.k <= most).collect()
+}
+
+/// Of so many runs a row is the median.
+const RUNS: u32 = 7;
+
+/// About how long a run takes.
+const TARGET: Duration = Duration::from_millis(40);
+
 /// Runs the subcommand.
 ///
 /// # Errors
@@ -144,15 +159,7 @@ const TABLE: [(usize, [usize; 3]); 12] = [
 pub fn run(arguments: &Arguments, options: &Options) -> Result<(), Failure> {
     let ctx = arguments.context()?;
     let wanted = |op| options.ops.is_empty() || options.ops.contains(&op);
-    let shapes: Vec<Extents> = if options.shape.is_empty() {
-        // A processor, also one that poses as a GPU, is not asked for minutes of work.
-        let modest = ctx.device().gpu().is_none_or(|gpu| gpu.is_software());
-        let most = if modest { 2 * 2048_usize.pow(3) } else { usize::MAX };
-        let all = TABLE.iter().map(|&(batch, [m, n, k])| Extents { batch, m, n, k });
-        all.filter(|e| 2 * e.m * e.n * e.k <= most).collect()
-    } else {
-        options.shape.clone()
-    };
+    let shapes = if options.shape.is_empty() { table(&ctx) } else { options.shape.clone() };
     let dtype = DType::from(options.dtype);
     let mut jobs = Vec::new();
     jobs.extend(wanted(Op::Copy).then_some(Job::Copy));
@@ -241,9 +248,12 @@ fn round(value: f64) -> f64 {
     (value * 1e4).round() / 1e4
 }
 
-/// The median time of one operation: `record` records one into a batch.
-fn median_time(
+/// The median time of one operation, of `runs` that take about `target` each: `record` records one
+/// into a batch.
+pub(super) fn median_time(
     ctx: &Context,
+    runs: u32,
+    target: Duration,
     mut record: impl FnMut(&mut gvpie_core::Batch) -> gvpie_core::Result<()>,
 ) -> gvpie_core::Result<Duration> {
     let mut time = |repeats: u32| {
@@ -253,10 +263,9 @@ fn median_time(
     };
     time(1)?; // compiles, fills caches, raises clocks
     let once = time(2)? / 2;
-    let target = Duration::from_millis(40);
     let repeats = (target.as_secs_f64() / once.as_secs_f64().max(1e-7)).clamp(1.0, 500.0) as u32;
-    let runs = if once > Duration::from_secs(1) { 1 } else { 7 };
-    let mut times = (0..runs).map(|_| time(repeats)).collect::<Result<Vec<_>, _>>()?;
+    let runs = if once > Duration::from_secs(1) { 1 } else { runs };
+    let mut times = (0..runs.max(1)).map(|_| time(repeats)).collect::<Result<Vec<_>, _>>()?;
     times.sort_unstable();
     Ok(times[times.len() / 2] / repeats)
 }
@@ -299,39 +308,53 @@ pub(super) fn gemm(ctx: &Context, extents: Extents, dtype: DType) -> Result<Row,
 }
 
 /// A number that random operands are made of and results are checked in.
-trait Number: Element + Into<f64> {
+pub(super) trait Number: Element + Into<f64> {
+    const NAN: Self;
     fn draw(random: &mut fastrand::Rng) -> Self;
 }
 impl Number for f16 {
+    const NAN: Self = f16::NAN;
     fn draw(random: &mut fastrand::Rng) -> Self {
         f16::from_f32(random.f32() - 0.5)
     }
 }
 impl Number for f32 {
+    const NAN: Self = f32::NAN;
     fn draw(random: &mut fastrand::Rng) -> Self {
         random.f32() - 0.5
     }
 }
 impl Number for f64 {
+    const NAN: Self = f64::NAN;
     fn draw(random: &mut fastrand::Rng) -> Self {
         random.f64() - 0.5
     }
 }
 
-fn measure<T: Number>(ctx: &Context, plan: &GemmPlan, e: Extents) -> Result<Duration, Failure> {
+/// Random A and B.
+pub(super) fn operands<T: Number>(e: Extents) -> (Vec<T>, Vec<T>) {
     let mut random = fastrand::Rng::with_seed(1);
     let mut draw = |count: usize| -> Vec<T> { (0..count).map(|_| T::draw(&mut random)).collect() };
-    let (a, b) = (draw(e.batch * e.m * e.k), draw(e.batch * e.k * e.n));
+    (draw(e.batch * e.m * e.k), draw(e.batch * e.k * e.n))
+}
+
+fn measure<T: Number>(ctx: &Context, plan: &GemmPlan, e: Extents) -> Result<Duration, Failure> {
+    let (a, b) = operands::<T>(e);
     let ta = ctx.upload([e.batch, e.m, e.k], &a)?;
     let tb = ctx.upload([e.batch, e.k, e.n], &b)?;
     let mut c = ctx.zeros::<T>([e.batch, e.m, e.n])?;
-    let time = median_time(ctx, |batch| plan.record(batch, &ta, &tb, &mut c))?;
+    let time = median_time(ctx, RUNS, TARGET, |batch| plan.record(batch, &ta, &tb, &mut c))?;
     spot_check(e, &a, &b, &c)?;
     Ok(time)
 }
 
 /// Recomputes corners and random elements in double precision.
-fn spot_check<T: Number>(e: Extents, a: &[T], b: &[T], c: &Tensor<T>) -> Result<(), Failure> {
+pub(super) fn spot_check<T: Number>(
+    e: Extents,
+    a: &[T],
+    b: &[T],
+    c: &Tensor<T>,
+) -> Result<(), Failure> {
     let mut random = fastrand::Rng::with_seed(2);
     let corner = [(0, 0, 0), (e.batch - 1, e.m - 1, e.n - 1)];
     let drawn =
@@ -392,7 +415,7 @@ fn copy(ctx: &Context) -> Result<Option<Row>, Failure> {
     let from = ctx.upload([words], &source)?;
     let mut to = ctx.zeros::<u32>([words])?;
     let pipeline = ctx.pipeline(&Kernel::wgsl("copy", BANDWIDTH).entry("copy"))?;
-    let time = median_time(ctx, |batch| {
+    let time = median_time(ctx, RUNS, TARGET, |batch| {
         let bindings = Bindings::new().read(&from).write(&mut to);
         batch.dispatch(&pipeline, bindings, bandwidth_grid(words))
     })?;
@@ -407,7 +430,7 @@ fn fill(ctx: &Context) -> Result<Option<Row>, Failure> {
     let Some(words) = bandwidth_words(ctx) else { return Ok(None) };
     let mut to = ctx.zeros::<u32>([words])?;
     let pipeline = ctx.pipeline(&Kernel::wgsl("fill", BANDWIDTH).entry("fill"))?;
-    let time = median_time(ctx, |batch| {
+    let time = median_time(ctx, RUNS, TARGET, |batch| {
         batch.dispatch(&pipeline, Bindings::new().write(&mut to), bandwidth_grid(words))
     })?;
     if to.download()?.iter().any(|&word| word != 0x0123_4567) {
@@ -445,7 +468,7 @@ pub(super) fn glyph(ctx: &Context, cell: Cell) -> Result<Row, Failure> {
     let machine = ctx.upload(problem.machine_shape(), &texels)?;
     let mut picture = ctx.zeros::<u32>(problem.picture_shape())?;
     let plan = problem.plan(ctx)?;
-    let time = median_time(ctx, |batch| plan.record(batch, &machine, &mut picture))?;
+    let time = median_time(ctx, RUNS, TARGET, |batch| plan.record(batch, &machine, &mut picture))?;
 
     let host = Context::on(Backend::Cpu)?;
     let expected = host.glyphs(&host.upload(problem.machine_shape(), &texels)?, cell)?;

@@ -6,6 +6,7 @@ use crate::output::{PendingFile, print};
 use clap::{Args, ValueEnum};
 use gvpie_core::gemm::{Accuracy, Algorithm};
 use gvpie_core::{Backend, Context, DType, Element, Error, Gemm, Shape, TensorView, f16};
+use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -54,7 +55,8 @@ pub struct Options {
 }
 
 /// [`Accuracy`] on the command line.
-#[derive(Debug, Clone, Copy, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 #[allow(missing_docs)]
 pub enum AccuracyName {
     F32,
@@ -73,7 +75,8 @@ impl From<AccuracyName> for Accuracy {
 }
 
 /// A floating-point type on the command line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 #[allow(missing_docs)]
 pub enum FloatName {
     F16,

@@ -5,6 +5,8 @@ pub mod doctor;
 pub mod gemm;
 pub mod render;
 pub mod tour;
+pub mod trial;
+pub mod tune;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use gvpie_core::{Backend, Context, ContextOptions};
@@ -49,12 +51,13 @@ Examples:
   gvpie gemm A.npy B.npy -o C.npy --transpose-b --alpha 2 --beta 1 --c C0.npy
   gvpie render README.md -o readme.png     text as a picture
   gvpie bench gemm --shape 4096x4096x4096 --csv
+  gvpie tune --shape 4096x4096x64          find and remember the fastest algorithm
 
 Environment:
   GVPIE_BACKEND         auto, gpu or cpu; --backend overrides it
   GVPIE_MEMORY_BUDGET   the most bytes to hold on the device
   GVPIE_TIMEOUT         seconds to wait for the device (60)
-  GVPIE_CACHE_DIR       where compiled pipelines are kept; empty keeps none
+  GVPIE_CACHE_DIR       where compiled pipelines and tune.json are kept; empty keeps none
   GVPIE_ALLOW_DRIVER=1  use a driver that fails the self-test
   WGPU_BACKEND          vulkan, metal, dx12 or gl
   WGPU_ADAPTER_NAME     part of the adapter's name
@@ -84,6 +87,7 @@ pub enum Command {
     Gemm(gemm::Options),
     Render(render::Options),
     Bench(bench::Options),
+    Tune(tune::Options),
 }
 
 /// Why a subcommand failed; one line, with a hint where there is one.
@@ -138,6 +142,9 @@ pub enum Failure {
     /// Standard output cannot be written.
     #[error("standard output: {0}")]
     Stdout(#[from] std::io::Error),
+    /// Tuning cannot go on.
+    #[error("tune: {0}")]
+    Tune(String),
     /// A result was outside its error bound.
     #[error("wrong result: {0}")]
     Wrong(String),
@@ -155,11 +162,12 @@ fn hint(error: &gvpie_core::Error) -> &'static str {
     }
 }
 
-/// Sends the library's words to stderr: warnings unless `RUST_LOG` says otherwise. What a fallback
-/// to the CPU means is said by [`Arguments::context`], once.
+/// Sends the library's words to stderr: errors, and warnings about measured choices, unless
+/// `RUST_LOG` says otherwise. What a fallback to the CPU means is said by [`Arguments::context`], once.
 pub fn log() {
+    let usual = "error,gvpie_core::tune=warn";
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("error"));
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(usual));
     let colours = std::env::var_os("NO_COLOR").is_none() && std::io::stderr().is_terminal();
     tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -179,6 +187,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         Some(Command::Gemm(options)) => gemm::run(arguments, options),
         Some(Command::Render(options)) => render::run(arguments, options),
         Some(Command::Bench(options)) => bench::run(arguments, options),
+        Some(Command::Tune(options)) => tune::run(arguments, options),
     }
 }
 

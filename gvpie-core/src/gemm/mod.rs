@@ -41,6 +41,7 @@
 //!   into registers meanwhile. With 8x16 values a thread, tiles of 128x128 and 128x256 and k steps
 //!   of 8 to 32 all end within 4 % of that; 8x8 values reach 36 to 39, 4x4 reach 25.
 
+mod candidates;
 mod cpu;
 mod gpu;
 mod plan;
@@ -239,13 +240,44 @@ impl Gemm {
         2.0 * self.m as f64 * self.n as f64 * self.k as f64 * self.batch as f64
     }
 
-    /// Chooses and compiles.
+    /// Chooses and compiles. The choice is the one measured on this device for this problem
+    /// ([`Context::choices`]), else the first of the [`candidates`](Self::candidates).
     ///
     /// # Errors
     /// [`Error::Unsupported`] for element types this back end has no path for: f16 and f64 where
     /// the GPU's driver lacks them, GELU of f64 on any GPU; errors of the device.
     pub fn plan(&self, ctx: &Context) -> Result<GemmPlan> {
         GemmPlan::new(self.clone(), ctx)
+    }
+
+    /// The algorithms worth trying for this problem on this device, the fastest as a model predicts
+    /// first.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] for element types this back end has no path for.
+    pub fn candidates(&self, ctx: &Context) -> Result<Vec<Algorithm>> {
+        candidates::candidates(self, &plan::Facts::of(ctx))
+    }
+
+    /// Compiles for an algorithm that the caller has chosen.
+    ///
+    /// ```
+    /// use gvpie_core::{Backend, Context, Error, Gemm};
+    /// let ctx = Context::on(Backend::Cpu)?;
+    /// let problem = Gemm::new(64, 64, 64);
+    /// for algorithm in problem.candidates(&ctx)? {
+    ///     assert_eq!(problem.plan_with(&ctx, algorithm)?.algorithm(), algorithm);
+    /// }
+    /// let refused = problem.plan_with(&ctx, "simt-f32-32x32x16".parse()?);
+    /// assert!(matches!(refused, Err(Error::Unsupported { .. }))); // a GPU's
+    /// # Ok::<(), gvpie_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] or [`Error::Limit`] if it cannot compute this problem on this device;
+    /// errors of the device.
+    pub fn plan_with(&self, ctx: &Context, algorithm: Algorithm) -> Result<GemmPlan> {
+        GemmPlan::by(algorithm, self.clone(), ctx)
     }
 
     /// The problem that multiplies views of these shapes: two axes, or three with a batch first.

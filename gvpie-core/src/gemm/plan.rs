@@ -1,5 +1,6 @@
 //! Checks and choices of GEMM.
 
+use super::candidates::{candidates, fit};
 use super::{Activation, Gemm, cpu, gpu};
 use crate::batch::Batch;
 use crate::buffer::Buffer;
@@ -56,7 +57,7 @@ impl Tile {
     }
 
     /// Bytes of workgroup memory.
-    fn storage(&self, working: DType) -> usize {
+    pub(super) fn storage(&self, working: DType) -> usize {
         (self.m + self.n) * self.k * working.size()
     }
 
@@ -75,10 +76,6 @@ pub(super) const TILES: [Tile; 4] = [
     Tile::new(32, 32, 16, 4, 4),
 ];
 
-/// Fewer workgroups than this leave multiprocessors idle on the larger GPUs of today (an H100 has
-/// 132).
-const FILLS_A_GPU: usize = 120;
-
 /// What a choice depends on, as plain data.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Facts {
@@ -91,7 +88,7 @@ pub(super) struct Facts {
 }
 
 impl Facts {
-    fn of(ctx: &Context) -> Self {
+    pub(super) fn of(ctx: &Context) -> Self {
         match ctx.device().gpu() {
             Some(gpu) => Facts {
                 backend: Backend::Gpu,
@@ -113,8 +110,8 @@ impl Facts {
     }
 }
 
-/// The algorithm for a problem on a device with these facts. Pure.
-pub(super) fn choose(problem: &Gemm, facts: &Facts) -> Result<Algorithm> {
+/// The type that a problem is worked in, or why its elements have no path on such a device. Pure.
+pub(super) fn working(problem: &Gemm, facts: &Facts) -> Result<DType> {
     let elements = [problem.a, problem.b, problem.c];
     let mut working = DType::F32;
     for element in elements {
@@ -126,7 +123,7 @@ pub(super) fn choose(problem: &Gemm, facts: &Facts) -> Result<Algorithm> {
         })?;
     }
     if facts.backend == Backend::Cpu {
-        return Ok(Algorithm::Cpu(working));
+        return Ok(working);
     }
     if working == DType::F64 && !facts.f64 {
         return Err(Error::unsupported(
@@ -146,28 +143,18 @@ pub(super) fn choose(problem: &Gemm, facts: &Facts) -> Result<Algorithm> {
             "its driver lacks shader-f16; use f32 elements or the cpu backend",
         ));
     }
-    let fits = |tile: &&Tile| {
-        tile.storage(working) <= facts.workgroup_storage
-            && tile.threads() <= facts.invocations
-            && tile.takes(working)
-    };
-    // A software driver compiles for longer than a small problem runs, and has no wide registers.
-    let mut candidates = TILES.iter().filter(fits).filter(|tile| !facts.software || tile.n <= 64);
-    // Wide enough for every multiprocessor, and most of it inside C.
-    let suits = |tile: &&Tile| {
-        let tiles = problem.m.div_ceil(tile.m).saturating_mul(problem.n.div_ceil(tile.n));
-        let covered = tiles as f64 * (tile.m * tile.n) as f64;
-        tiles.saturating_mul(problem.batch) >= FILLS_A_GPU
-            && (problem.m as f64 * problem.n as f64) >= 0.6 * covered
-    };
-    let smallest = candidates.clone().next_back();
-    let chosen = candidates.find(suits).or(smallest).ok_or_else(|| Error::Limit {
+    Ok(working)
+}
+
+/// The algorithm for a problem on a device with these facts, where none was measured. Pure.
+pub(super) fn choose(problem: &Gemm, facts: &Facts) -> Result<Algorithm> {
+    let working = working(problem, facts)?;
+    candidates(problem, facts)?.first().copied().ok_or_else(|| Error::Limit {
         what: "GEMM's smallest tile".into(),
         limit: "max_compute_workgroup_storage_size",
         asked: TILES[TILES.len() - 1].storage(working) as u64,
         allowed: facts.workgroup_storage as u64,
-    })?;
-    Ok(Algorithm::Simt(*chosen, working))
+    })
 }
 
 /// A checked, compiled matrix multiplication. Made by [`Gemm::plan`]; run as often as wanted.
@@ -188,7 +175,18 @@ pub struct GemmPlan {
 
 impl GemmPlan {
     pub(super) fn new(problem: Gemm, ctx: &Context) -> Result<Self> {
-        let algorithm = choose(&problem, &Facts::of(ctx))?;
+        let measured = ctx.choices().find(
+            || problem.subject(),
+            |choice| Self::by(choice.algorithm.parse()?, problem.clone(), ctx),
+        );
+        match measured {
+            Some(plan) => Ok(plan),
+            None => Self::by(choose(&problem, &Facts::of(ctx))?, problem, ctx),
+        }
+    }
+
+    pub(super) fn by(algorithm: Algorithm, problem: Gemm, ctx: &Context) -> Result<Self> {
+        fit(algorithm, &problem, &Facts::of(ctx))?;
         if let Algorithm::Simt(tile, working) = algorithm {
             gpu::prepare(ctx, &problem, tile, working)?;
         }

@@ -1,3 +1,4 @@
+use super::candidates::{all, candidates, fit};
 use super::gpu::factor;
 use super::plan::{Facts, TILES, choose};
 use super::proof::{activated, hard_cases};
@@ -42,6 +43,83 @@ fn the_choice_follows_size_and_limits() {
     assert!(matches!(error, Error::Limit { asked: 8192, allowed: 8191, .. }), "{error}");
     let none = Facts { workgroup_storage: 1, ..facts };
     assert!(matches!(choose(&Gemm::new(1, 1, 1), &none), Err(Error::Limit { .. })));
+}
+
+#[test]
+fn candidates_fit_and_the_choice_is_the_first() {
+    let facts = gpu_facts();
+    let software = Facts { software: true, ..facts };
+    let small = Facts { workgroup_storage: 16_383, invocations: 127, ..facts };
+    let cpu = Facts { backend: Backend::Cpu, ..facts };
+    let none = Facts { workgroup_storage: 1, ..facts };
+    let mut counts = Vec::new();
+    for facts in [&facts, &software, &small, &cpu, &none] {
+        for (m, n, k) in [(0, 0, 0), (1, 1, 1), (64, 64, 64), (1, 4096, 4096), (8192, 8192, 8192)] {
+            let problem = Gemm::new(m, n, k);
+            let found = candidates(&problem, facts).unwrap();
+            assert_eq!(found.first().copied(), choose(&problem, facts).ok());
+            for &algorithm in &found {
+                assert_eq!(fit(algorithm, &problem, facts), Ok(()), "{algorithm} on {facts:?}");
+            }
+            if k == 64 {
+                counts.push(found.len());
+            }
+        }
+    }
+    assert_eq!(counts, [4, 2, 2, 1, 0]);
+    let refused = |name: &str, facts: &Facts| {
+        fit(name.parse().unwrap(), &Gemm::new(8, 8, 8), facts).unwrap_err()
+    };
+    assert!(matches!(refused("cpu-f32", &facts), Error::Unsupported { .. }));
+    assert!(matches!(refused("cpu-f64", &cpu), Error::Unsupported { .. }));
+    assert!(matches!(refused("simt-f32-64x64x16", &cpu), Error::Unsupported { .. }));
+    let Error::Limit { limit, asked, allowed, .. } = refused("simt-f32-64x128x16", &small) else {
+        panic!("not a limit");
+    };
+    let invocations = "max_compute_invocations_per_workgroup";
+    assert_eq!((limit, asked, allowed), (invocations, 128, 127));
+    let Algorithm::Simt(tile, working) = choose(&Gemm::new(8, 8, 8), &facts).unwrap() else {
+        panic!("not a tile");
+    };
+    let made_up = Algorithm::Simt(Tile { thread_m: 0, ..tile }, working);
+    let error = fit(made_up, &Gemm::new(8, 8, 8), &facts).unwrap_err();
+    assert!(error.to_string().contains("no such algorithm"), "{error}");
+}
+
+#[test]
+fn names_of_algorithms_are_read_back() {
+    for algorithm in all() {
+        assert_eq!(algorithm.to_string().parse(), Ok(algorithm));
+    }
+    for name in ["", "simt", "simt-f32-128x128x17", "CPU-F32", "cpu-f32 "] {
+        let error = name.parse::<Algorithm>().unwrap_err().to_string();
+        assert!(error.contains(name) && error.contains("cpu-f64"), "{error}");
+    }
+}
+
+#[test]
+fn a_choice_is_for_one_problem() {
+    let p = Gemm::new(64, 32, 16);
+    let others = [
+        Gemm::new(32, 64, 16),
+        Gemm::new(64, 32, 17),
+        p.clone().batch(2),
+        p.clone().transpose_a(),
+        p.clone().transpose_b(),
+        p.clone().beta(1.0),
+        p.clone().alpha(0.0),
+        p.clone().accuracy(Accuracy::Exact),
+        p.clone().elements(DType::F16, DType::F32, DType::F32),
+        p.clone().elements(DType::F32, DType::F16, DType::F32),
+        p.clone().elements(DType::F32, DType::F32, DType::F16),
+    ];
+    let mut subjects: Vec<_> = others.iter().map(Gemm::subject).collect();
+    subjects.push(p.subject());
+    let all = subjects.len();
+    subjects.sort_by(|a, b| a.class.cmp(&b.class));
+    subjects.dedup();
+    assert_eq!(subjects.len(), all);
+    assert_eq!(p.clone().alpha(2.0).subject(), p.subject());
 }
 
 #[test]
