@@ -42,13 +42,16 @@ fn every_rendering_validates_and_agrees_with_rust() {
 
 #[test]
 fn every_shader_file_is_loaded_and_every_shader_is_used() {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/shaders");
-    let mut files: Vec<String> = std::fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap())
-        .filter(|entry| entry.file_type().unwrap().is_file())
-        .map(|entry| entry.file_name().into_string().unwrap())
-        .collect();
+    let names = |folder: &str| -> Vec<String> {
+        std::fs::read_dir(format!("{}/{folder}", env!("CARGO_MANIFEST_DIR")))
+            .unwrap()
+            .map(|entry| entry.unwrap())
+            .filter(|entry| entry.file_type().unwrap().is_file())
+            .map(|entry| entry.file_name().into_string().unwrap())
+            .collect()
+    };
+    let mut files = names("shaders");
+    files.extend(names("shaders/shared").iter().map(|name| format!("shared/{name}")));
     files.sort();
     // The window's, which draws and does not compute; its own tests validate it.
     let window = include_str!("../gvpie-bootstrap/src/surface.rs");
@@ -58,6 +61,9 @@ fn every_shader_file_is_loaded_and_every_shader_is_used() {
     assert_eq!(files, loaded);
     let used: Vec<String> = kernels().iter().filter_map(|k| k.shader().map(String::from)).collect();
     for name in &loaded {
-        assert!(used.contains(name), "{name} is used by no kernel");
+        let included = format!("{{% include \"{name}\" %}}");
+        let includes = |(_, text): &(&str, &str)| text.contains(&included);
+        let part = name.starts_with("shared/") && shader::sources().iter().any(includes);
+        assert!(part || used.contains(name), "{name} is used by no kernel");
     }
 }

@@ -10,11 +10,13 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::OnceLock;
 
-/// Every shader of the project: file name and text.
+/// Every shader of the project, and what several include (`shared/`): file name and text.
 const SOURCES: &[(&str, &str)] = &[
     ("selftest.wgsl", include_str!("../shaders/selftest.wgsl")),
     ("gemm_simt.wgsl.jinja", include_str!("../shaders/gemm_simt.wgsl.jinja")),
     ("glyph.wgsl.jinja", include_str!("../shaders/glyph.wgsl.jinja")),
+    ("shared/gemm_params.wgsl", include_str!("../shaders/shared/gemm_params.wgsl")),
+    ("shared/gemm_store.wgsl.jinja", include_str!("../shaders/shared/gemm_store.wgsl.jinja")),
 ];
 
 /// WGSL from outside the crate may be this long; naga's parser recurses, and this much of it fits

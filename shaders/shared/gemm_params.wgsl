@@ -1,0 +1,38 @@
+// What every kernel of GEMM is told; gemm/gpu.rs has the same fields.
+struct Params {
+    m: u32,
+    n: u32,
+    k: u32,
+    // Tiles of C, and how many of them lie side by side.
+    tiles: u32,
+    tiles_n: u32,
+    // Index in the batch of this dispatch's first matrix.
+    first: u32,
+    alpha: f32,
+    beta: f32,
+    // What f64 factors have beyond their first 24 bits; see `factor`.
+    alpha_middle: f32,
+    alpha_low: f32,
+    alpha_scale: f32,
+    beta_middle: f32,
+    beta_low: f32,
+    beta_scale: f32,
+    // Strides and offsets in elements; 'outer' is along m for A, along n for B.
+    a_offset: u32,
+    a_outer: u32,
+    a_k: u32,
+    a_batch: u32,
+    b_offset: u32,
+    b_outer: u32,
+    b_k: u32,
+    b_batch: u32,
+    // One of row and column is 0: a column-major C is written as its transpose, the bias with it.
+    bias_offset: u32,
+    bias_row: u32,
+    bias_column: u32,
+    bias_batch: u32,
+    c_offset: u32,
+    c_row: u32,
+    c_column: u32,
+    c_batch: u32,
+}
