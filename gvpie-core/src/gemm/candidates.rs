@@ -1,7 +1,7 @@
 //! Which algorithms can compute a problem, in the order in which a model believes in them, and
 //! what a measured one is remembered by.
 
-use super::plan::{Algorithm, Facts, TILES, Tile, working};
+use super::plan::{Algorithm, Facts, TILES, Tile, working, workspace_bytes};
 use super::{Activation, Gemm};
 use crate::device::Backend;
 use crate::element::DType;
@@ -42,6 +42,15 @@ pub(super) fn fit(algorithm: Algorithm, problem: &Gemm, facts: &Facts) -> Result
     let refuse = |reason: &str| Err(Error::unsupported(format!("GEMM by {algorithm}"), reason));
     if !all().contains(&algorithm) {
         return refuse("there is no such algorithm");
+    }
+    let asked = workspace_bytes(algorithm, problem);
+    if asked > facts.binding {
+        return Err(Error::Limit {
+            what: format!("the workspace of GEMM by {algorithm}"),
+            limit: "max_storage_buffer_binding_size",
+            asked,
+            allowed: facts.binding,
+        });
     }
     match algorithm {
         Algorithm::Simt(..) if facts.backend != Backend::Gpu => refuse("it runs on a GPU"),

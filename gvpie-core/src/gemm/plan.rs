@@ -85,6 +85,8 @@ pub(super) struct Facts {
     pub f64: bool,
     pub workgroup_storage: usize,
     pub invocations: usize,
+    /// Bytes that one binding may have.
+    pub binding: u64,
 }
 
 impl Facts {
@@ -97,6 +99,7 @@ impl Facts {
                 f64: gpu.has_f64(),
                 workgroup_storage: gpu.limits().max_compute_workgroup_storage_size as usize,
                 invocations: gpu.limits().max_compute_invocations_per_workgroup as usize,
+                binding: gpu.limits().max_storage_buffer_binding_size,
             },
             None => Facts {
                 backend: Backend::Cpu,
@@ -105,6 +108,7 @@ impl Facts {
                 f64: false,
                 workgroup_storage: 0,
                 invocations: 0,
+                binding: 0,
             },
         }
     }
@@ -157,6 +161,13 @@ pub(super) fn choose(problem: &Gemm, facts: &Facts) -> Result<Algorithm> {
     })
 }
 
+/// Bytes of device memory that an algorithm keeps sums in between its passes. Pure.
+pub(super) fn workspace_bytes(algorithm: Algorithm, _problem: &Gemm) -> u64 {
+    match algorithm {
+        Algorithm::Simt(..) | Algorithm::Cpu(_) => 0,
+    }
+}
+
 /// A checked, compiled matrix multiplication. Made by [`Gemm::plan`]; run as often as wanted.
 ///
 /// ```
@@ -170,6 +181,9 @@ pub(super) fn choose(problem: &Gemm, facts: &Facts) -> Result<Algorithm> {
 pub struct GemmPlan {
     problem: Gemm,
     algorithm: Algorithm,
+    /// Of [`workspace_bytes`]. All runs share it: a queue's submissions run in order, and within a
+    /// batch each dispatch sees what those before it wrote.
+    workspace: Option<Buffer>,
     ctx: Context,
 }
 
@@ -179,9 +193,19 @@ impl GemmPlan {
             || problem.subject(),
             |choice| Self::by(choice.algorithm.parse()?, problem.clone(), ctx),
         );
-        match measured {
-            Some(plan) => Ok(plan),
-            None => Self::by(choose(&problem, &Facts::of(ctx))?, problem, ctx),
+        if let Some(plan) = measured {
+            return Ok(plan);
+        }
+        let facts = Facts::of(ctx);
+        let full = match Self::by(choose(&problem, &facts)?, problem.clone(), ctx) {
+            Err(full @ Error::OutOfMemory { .. }) => full,
+            planned => return planned,
+        };
+        // Memory is short now: what needs none is slower, and runs.
+        let spare = candidates(&problem, &facts)?;
+        match spare.into_iter().find(|&spare| workspace_bytes(spare, &problem) == 0) {
+            Some(spare) => Self::by(spare, problem, ctx),
+            None => Err(full),
         }
     }
 
@@ -190,7 +214,11 @@ impl GemmPlan {
         if let Algorithm::Simt(tile, working) = algorithm {
             gpu::prepare(ctx, &problem, tile, working)?;
         }
-        Ok(GemmPlan { problem, algorithm, ctx: ctx.clone() })
+        let workspace = match workspace_bytes(algorithm, &problem) {
+            0 => None,
+            bytes => Some(Buffer::zeroed(ctx.device(), bytes, "GEMM's workspace")?),
+        };
+        Ok(GemmPlan { problem, algorithm, workspace, ctx: ctx.clone() })
     }
 
     /// The problem it solves.
@@ -201,6 +229,11 @@ impl GemmPlan {
     /// How it computes.
     pub fn algorithm(&self) -> Algorithm {
         self.algorithm
+    }
+
+    /// Bytes of device memory that the plan holds for sums on their way, shared with its clones.
+    pub fn workspace(&self) -> u64 {
+        self.workspace.as_ref().map_or(0, Buffer::len)
     }
 
     /// Computes C ← act(α·op(A)·op(B) + β·C) without waiting for the result.

@@ -13,6 +13,7 @@ fn gpu_facts() -> Facts {
         f64: true,
         workgroup_storage: 49_152,
         invocations: 1024,
+        binding: (1 << 31) - 4,
     }
 }
 
