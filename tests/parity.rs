@@ -4,7 +4,7 @@
 //! another rendering of the kernel. The table is divided into tests of about the same number of
 //! renderings, which then run side by side; no case is in two of them or in none.
 
-use crate::adapter::{contexts, gpu};
+use crate::adapter::{contexts, gpu, gpu_with};
 use gvpie_core::gemm::Activation;
 use gvpie_core::gemm::proof::{Case, Storage, hard_cases};
 use gvpie_core::{Backend, Context, ContextOptions, Error, Gemm, glyph};
@@ -17,10 +17,16 @@ enum Part {
     Elements,
     ElementsTurned,
     Epilogues,
+    Vectors,
+    Thin,
+    ThinTiles,
 }
 
 fn part(case: &Case) -> Part {
     match case.why {
+        why if why.starts_with("thin") && why.contains("few tiles") => Part::ThinTiles,
+        why if why.starts_with("thin: vectors") => Part::Vectors,
+        why if why.starts_with("thin") => Part::Thin,
         why if why.starts_with("epilogue") => Part::Epilogues,
         why if why.starts_with("element types") && why.ends_with("turned") => Part::ElementsTurned,
         why if why.starts_with("element types") => Part::Elements,
@@ -79,6 +85,21 @@ fn gpu_gemm_with_epilogues_matches() {
 }
 
 #[test]
+fn gpu_gemm_of_thin_problems_matches() {
+    check(Part::Thin, 64);
+}
+
+#[test]
+fn gpu_gemm_of_vectors_matches() {
+    check(Part::Vectors, 18);
+}
+
+#[test]
+fn gpu_gemm_of_few_tiles_matches() {
+    check(Part::ThinTiles, 12);
+}
+
+#[test]
 fn every_device_keep_nan_through_activations() {
     let x = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 1e30, -1e30, 1.5, -0.0, -1e-30];
     for ctx in contexts(ContextOptions::from_env().unwrap()) {
@@ -110,20 +131,40 @@ fn gpu_glyphs_match_the_host_and_the_oracle() {
     }
 }
 
+/// Where a budget has no room for a workspace, the plan does without one.
+#[test]
+fn gpu_plans_without_room_need_none() {
+    let options =
+        ContextOptions { memory_budget: Some(32 << 10), ..ContextOptions::from_env().unwrap() };
+    let Some(gpu) = gpu_with(options) else { return };
+    let problem = Gemm::new(4, 256, 2048);
+    let large = &problem.candidates(&gpu).unwrap()[0];
+    assert!(matches!(problem.plan_with(&gpu, *large), Err(Error::OutOfMemory { .. })), "{large}");
+    let plan = problem.plan(&gpu).unwrap();
+    assert_eq!(plan.workspace(), 0);
+    assert_ne!(plan.algorithm(), *large);
+}
+
 /// Whatever was measured, operands of any strides give the right result.
 #[test]
 fn gpu_every_candidate_computes_strided_operands() {
     let Some(gpu) = gpu() else { return };
-    let (m, n, k) = (37, 45, 29);
+    for (m, n, k, least) in [(37, 45, 29, 2), (37, 45, 1029, 5), (3, 45, 1029, 6)] {
+        every_candidate(&gpu, [m, n, k], least);
+    }
+}
+
+fn every_candidate(gpu: &Context, [m, n, k]: [usize; 3], least: usize) {
     // Small whole numbers: exact in any order of summation.
     let numbers = |count: usize, step: usize| -> Vec<f32> {
         (0..count).map(|i| ((i * step) % 7) as f32 - 3.0).collect()
     };
-    let a = gpu.upload([600, 600], &numbers(360_000, 5)).unwrap();
-    let b = gpu.upload([600, 600], &numbers(360_000, 3)).unwrap();
+    let held = 1100 * 620;
+    let a = gpu.upload([held], &numbers(held, 5)).unwrap();
+    let b = gpu.upload([held], &numbers(held, 3)).unwrap();
     let problem = Gemm::new(m, n, k);
-    let candidates = problem.candidates(&gpu).unwrap();
-    assert!(candidates.len() >= 2, "{candidates:?}");
+    let candidates = problem.candidates(gpu).unwrap();
+    assert!(candidates.len() >= least, "{candidates:?}");
     for strides in [[1, 600], [601, 3]] {
         let a = a.view().strided([m, k], &strides, 1).unwrap();
         let b = b.view().strided([k, n], &strides, 3).unwrap();
@@ -135,7 +176,7 @@ fn gpu_every_candidate_computes_strided_operands() {
         let expected: Vec<f32> = (0..m * n).map(sum).collect();
         for &algorithm in &candidates {
             let mut c = gpu.upload([m, n], &vec![f32::NAN; m * n]).unwrap();
-            problem.plan_with(&gpu, algorithm).unwrap().run(a.clone(), b.clone(), &mut c).unwrap();
+            problem.plan_with(gpu, algorithm).unwrap().run(a.clone(), b.clone(), &mut c).unwrap();
             assert_eq!(c.download().unwrap(), expected, "{algorithm}, {strides:?}");
         }
     }

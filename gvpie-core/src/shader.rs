@@ -14,7 +14,10 @@ use std::sync::OnceLock;
 const SOURCES: &[(&str, &str)] = &[
     ("selftest.wgsl", include_str!("../shaders/selftest.wgsl")),
     ("gemm_simt.wgsl.jinja", include_str!("../shaders/gemm_simt.wgsl.jinja")),
+    ("gemm_sum.wgsl.jinja", include_str!("../shaders/gemm_sum.wgsl.jinja")),
+    ("gemm_vector.wgsl.jinja", include_str!("../shaders/gemm_vector.wgsl.jinja")),
     ("glyph.wgsl.jinja", include_str!("../shaders/glyph.wgsl.jinja")),
+    ("shared/gemm_keep.wgsl.jinja", include_str!("../shaders/shared/gemm_keep.wgsl.jinja")),
     ("shared/gemm_params.wgsl", include_str!("../shaders/shared/gemm_params.wgsl")),
     ("shared/gemm_store.wgsl.jinja", include_str!("../shaders/shared/gemm_store.wgsl.jinja")),
 ];

@@ -8,6 +8,9 @@ struct Params {
     tiles_n: u32,
     // Index in the batch of this dispatch's first matrix.
     first: u32,
+    // How many parts k is summed in, and how much of k a part sums.
+    parts: u32,
+    chunk: u32,
     alpha: f32,
     beta: f32,
     // What f64 factors have beyond their first 24 bits; see `factor`.

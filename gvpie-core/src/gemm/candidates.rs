@@ -2,7 +2,7 @@
 //! what a measured one is remembered by.
 
 use super::plan::{Algorithm, Facts, TILES, Tile, working, workspace_bytes};
-use super::{Activation, Gemm};
+use super::{Activation, Gemm, vector};
 use crate::device::Backend;
 use crate::element::DType;
 use crate::error::{Error, Result};
@@ -11,13 +11,20 @@ use crate::tune::{Subject, fingerprint};
 /// Every algorithm there is: what plans choose among, names are parsed into and the tuner tries.
 /// A further one has its line here, its condition in [`fit`] and its time in [`predicted`].
 pub(super) fn all() -> Vec<Algorithm> {
-    let simt = |working| TILES.map(|tile| Algorithm::Simt(tile, working));
-    let tiles = [DType::F32, DType::F64].into_iter().flat_map(simt);
-    let tiles =
-        tiles.filter(|x| !matches!(x, Algorithm::Simt(tile, working) if !tile.takes(*working)));
-    let host = [DType::F32, DType::F64].map(Algorithm::Cpu);
-    tiles.chain(host).collect()
+    let types = [DType::F32, DType::F64];
+    let tiles = types.into_iter().flat_map(|working| TILES.map(|tile| (tile, working)));
+    let tiles: Vec<_> = tiles.filter(|(tile, working)| tile.takes(*working)).collect();
+    let mut all: Vec<_> =
+        tiles.iter().map(|&(tile, working)| Algorithm::Simt(tile, working)).collect();
+    let split = |&(tile, working)| SPLITS.map(|parts| Algorithm::Split(tile, working, parts));
+    all.extend(tiles.iter().flat_map(split));
+    all.extend(types.map(Algorithm::Vector));
+    all.extend(types.map(Algorithm::Cpu));
+    all
 }
+
+/// Into how many parts tiles may divide k.
+const SPLITS: [usize; 6] = [2, 4, 8, 16, 32, 64];
 
 /// The algorithms worth trying for a problem on a device with these facts, the fastest as predicted
 /// first: what is chosen where nothing was measured. Empty if none fits its limits. Pure.
@@ -27,9 +34,9 @@ pub(super) fn candidates(problem: &Gemm, facts: &Facts) -> Result<Vec<Algorithm>
     fitting.retain(|&algorithm| {
         // A software driver compiles wide tiles for longer than a small problem runs, and has no
         // registers for them.
-        let too_wide =
-            matches!(algorithm, Algorithm::Simt(tile, _) if facts.software && tile.n > 64);
-        !too_wide && fit(algorithm, problem, facts).is_ok()
+        let too_wide = matches!(algorithm, Algorithm::Simt(tile, _) | Algorithm::Split(tile, ..)
+            if facts.software && tile.n > 64);
+        !too_wide && worth(algorithm, problem) && fit(algorithm, problem, facts).is_ok()
     });
     // Stable: of equals the larger tile, which reads less.
     fitting.sort_by(|&x, &y| predicted(x, problem).total_cmp(&predicted(y, problem)));
@@ -43,67 +50,118 @@ pub(super) fn fit(algorithm: Algorithm, problem: &Gemm, facts: &Facts) -> Result
     if !all().contains(&algorithm) {
         return refuse("there is no such algorithm");
     }
-    let asked = workspace_bytes(algorithm, problem);
-    if asked > facts.binding {
-        return Err(Error::Limit {
-            what: format!("the workspace of GEMM by {algorithm}"),
-            limit: "max_storage_buffer_binding_size",
-            asked,
-            allowed: facts.binding,
-        });
+    if algorithm.working() != working {
+        return refuse(&format!("these elements are worked in {working}"));
     }
-    match algorithm {
-        Algorithm::Simt(..) if facts.backend != Backend::Gpu => refuse("it runs on a GPU"),
-        Algorithm::Simt(_, dtype) | Algorithm::Cpu(dtype) if dtype != working => {
-            refuse(&format!("these elements are worked in {working}"))
+    match (algorithm, facts.backend) {
+        (Algorithm::Cpu(_), Backend::Cpu) => Ok(()),
+        (Algorithm::Cpu(_), _) => refuse("it runs on the cpu backend"),
+        (_, Backend::Cpu) => refuse("it runs on a GPU"),
+        (Algorithm::Simt(tile, _) | Algorithm::Split(tile, ..), _) => {
+            fit_limits(algorithm, problem, facts, [tile.storage(working), tile.threads()])
         }
-        Algorithm::Simt(tile, _) => fit_tile(algorithm, &tile, working, facts),
-        Algorithm::Cpu(_) if facts.backend != Backend::Cpu => refuse("it runs on the cpu backend"),
-        Algorithm::Cpu(_) => Ok(()),
+        (Algorithm::Vector(_), _) => {
+            let vectors = problem.m.min(problem.n);
+            if vectors > vector::MOST {
+                return refuse(&format!("it is for C of at most {} rows or columns", vector::MOST));
+            }
+            fit_limits(algorithm, problem, facts, vector::group(vectors, working))
+        }
     }
 }
 
-fn fit_tile(algorithm: Algorithm, tile: &Tile, working: DType, facts: &Facts) -> Result<()> {
+/// Whether dividing k is likely to pay: where workgroups are few and all have much to sum.
+fn worth(algorithm: Algorithm, problem: &Gemm) -> bool {
+    let Algorithm::Split(tile, _, parts) = algorithm else { return true };
+    let tiles = tiles(&tile, problem);
+    let k = problem.effective_k();
+    tiles < 264.0 && tiles * parts as f64 <= 1056.0 && k >= 1024 && k / parts >= 256
+}
+
+/// Tiles of all products.
+fn tiles(tile: &Tile, problem: &Gemm) -> f64 {
+    let each = problem.m.div_ceil(tile.m) as f64 * problem.n.div_ceil(tile.n) as f64;
+    each * problem.batch as f64
+}
+
+/// For an algorithm whose workgroups have so much memory and so many threads.
+fn fit_limits(
+    algorithm: Algorithm,
+    problem: &Gemm,
+    facts: &Facts,
+    [storage, threads]: [usize; 2],
+) -> Result<()> {
+    let workspace = workspace_bytes(algorithm, problem);
+    let words = |x| x as u64;
     let checks = [
-        ("max_compute_workgroup_storage_size", tile.storage(working), facts.workgroup_storage),
-        ("max_compute_invocations_per_workgroup", tile.threads(), facts.invocations),
+        ("max_compute_workgroup_storage_size", words(storage), words(facts.workgroup_storage)),
+        ("max_compute_invocations_per_workgroup", words(threads), words(facts.invocations)),
+        ("max_storage_buffer_binding_size", workspace, facts.binding),
     ];
     match checks.into_iter().find(|&(_, asked, allowed)| asked > allowed) {
         None => Ok(()),
-        Some((limit, asked, allowed)) => Err(Error::Limit {
-            what: format!("GEMM by {algorithm}"),
-            limit,
-            asked: asked as u64,
-            allowed: allowed as u64,
-        }),
+        Some((limit, asked, allowed)) => {
+            Err(Error::Limit { what: format!("GEMM by {algorithm}"), limit, asked, allowed })
+        }
     }
 }
 
 /// Workgroups that a larger GPU of today runs at a time: an H100 has 132 multiprocessors.
 const MULTIPROCESSORS: f64 = 120.0;
 
+/// Multiply-adds that one of them does, at the best rate, in the time in which memory moves a byte:
+/// 153e9 to 2.5e12 a second on an H100.
+const BYTE: f64 = 0.06;
+
+/// The same for the time that a second pass takes to begin: 4 µs.
+const PASS: f64 = 6e5;
+
 /// The time it takes, in multiply-adds of one multiprocessor at the best rate. Only the order of
 /// these numbers is used.
 fn predicted(algorithm: Algorithm, problem: &Gemm) -> f64 {
+    let k = problem.effective_k().max(1) as f64;
+    let kept = workspace_bytes(algorithm, problem) as f64;
+    let adding = if kept == 0.0 { 0.0 } else { PASS + 2.0 * kept * BYTE };
     match algorithm {
         Algorithm::Simt(tile, _) => {
-            let tiles = problem.m.div_ceil(tile.m) as f64 * problem.n.div_ceil(tile.n) as f64;
             // Several share a multiprocessor, so that a last wave that is not full costs its part
-            // only; but fewer tiles than multiprocessors leave some of these idle.
-            let waves = (tiles * problem.batch as f64 / MULTIPROCESSORS).max(1.0);
-            // The edges of C that a tile covers in vain are computed like the rest.
-            let work = (tile.m * tile.n) as f64 * problem.effective_k().max(1) as f64;
-            // Parts of the best rate that an H100 reaches, by how much of C a thread computes.
-            let rate = match tile.thread_m * tile.thread_n {
-                128.. => 1.0,
-                64.. => 38.0 / 40.5,
-                _ => 25.0 / 40.5,
-            };
-            let reading = 1.0 + 2.0 * (1.0 / tile.m as f64 + 1.0 / tile.n as f64);
-            waves * work / rate * reading
+            // only; but fewer tiles than multiprocessors leave some of these idle, and one of fewer
+            // threads than 128, four subgroups, some of its four schedulers.
+            let alone = (128.0 / tile.threads() as f64).max(1.0);
+            let waves = (tiles(&tile, problem) / MULTIPROCESSORS).max(alone);
+            waves * k * costs(&tile)
+        }
+        Algorithm::Split(tile, _, parts) => {
+            // Twice as many threads, so that some compute while others wait for a barrier.
+            let alone = (256.0 / tile.threads() as f64).max(1.0);
+            let parts = parts as f64;
+            let waves = (tiles(&tile, problem) * parts / MULTIPROCESSORS).max(alone);
+            waves * k / parts * costs(&tile) + adding
+        }
+        Algorithm::Vector(_) => {
+            let size = problem.a.size().max(problem.b.size()) as f64;
+            let words = vector::words(problem) * problem.batch as f64;
+            let vectors = problem.m.min(problem.n) as f64;
+            // Of the best rate, a third where each value read is used once by each vector.
+            let work = 3.0 * words * vectors / MULTIPROCESSORS;
+            work.max(words * size * BYTE) + adding
         }
         Algorithm::Cpu(_) => 1.0, // never one of two
     }
+}
+
+/// The time that a tile takes for each k.
+fn costs(tile: &Tile) -> f64 {
+    // The edges of C that a tile covers in vain are computed like the rest.
+    let work = (tile.m * tile.n) as f64;
+    // Parts of the best rate that an H100 reaches, by how much of C a thread computes.
+    let rate = match tile.thread_m * tile.thread_n {
+        128.. => 1.0,
+        64.. => 38.0 / 40.5,
+        _ => 25.0 / 40.5,
+    };
+    let reading = 1.0 + 2.0 * (1.0 / tile.m as f64 + 1.0 / tile.n as f64);
+    work / rate * reading
 }
 
 impl std::str::FromStr for Algorithm {

@@ -1,16 +1,19 @@
-//! GEMM on the GPU: one kernel template, its variants, and the dispatch.
+//! GEMM on the GPU: how kernels see a problem, the kernel of tiles with its variants, and the dispatch.
 
-use super::plan::{Matrix, Operands, TILES, Tile};
-use super::{Activation, Gemm};
+use super::layout::{Layout, Load};
+use super::parts::{self, Parts};
+use super::plan::{Algorithm, Operands, TILES, Tile};
+use super::{Activation, Gemm, vector};
 use crate::batch::{Batch, Bindings};
+use crate::buffer::Buffer;
 use crate::context::Context;
 use crate::element::DType;
 use crate::error::{Error, Result};
-use crate::kernel::Kernel;
+use crate::kernel::{Kernel, Pipeline};
 use crate::shader::{Access, Values};
 use std::mem::offset_of;
 
-/// WGSL's `Params` of gemm_simt.wgsl.jinja, field by field.
+/// WGSL's `Params` of shared/gemm_params.wgsl, field by field.
 #[repr(C)]
 #[derive(Clone, Copy, bytemuck::NoUninit)]
 struct Params {
@@ -20,6 +23,8 @@ struct Params {
     tiles: u32,
     tiles_n: u32,
     first: u32,
+    parts: u32,
+    chunk: u32,
     alpha: f32,
     beta: f32,
     alpha_middle: f32,
@@ -50,84 +55,80 @@ macro_rules! fields {
     ($($field:ident)*) => { vec![$((stringify!($field), offset_of!(Params, $field))),*] };
 }
 
-/// How an operand is staged: along which axis its neighbours lie in memory, and whether four of
-/// them can be read at once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Load {
-    K4,
-    Outer4,
-    K1,
-    Outer1,
+/// The parameters of every kernel of GEMM, for [`Kernel::fields`].
+pub(super) fn fields() -> Vec<(&'static str, usize)> {
+    fields!(m n k tiles tiles_n first parts chunk alpha beta alpha_middle alpha_low alpha_scale
+        beta_middle beta_low beta_scale a_offset a_outer a_k a_batch b_offset b_outer b_k b_batch
+        bias_offset bias_row bias_column bias_batch c_offset c_row c_column c_batch)
 }
 
-impl Load {
-    const ALL: [Load; 4] = [Load::K4, Load::Outer4, Load::K1, Load::Outer1];
+/// How a kernel writes C.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ending {
+    pub c: DType,
+    /// Whether four neighbours are written at once.
+    pub vec: bool,
+    pub reads_c: bool,
+    pub bias: bool,
+    pub activation: Activation,
+}
 
-    fn name(self) -> &'static str {
-        match self {
-            Load::K4 => "k4",
-            Load::Outer4 => "outer4",
-            Load::K1 => "k1",
-            Load::Outer1 => "outer1",
-        }
-    }
-
-    /// For an operand with these extents and strides along 'outer' and k.
-    fn choose(x: &Side, k: usize) -> Self {
-        let whole = |strides: [usize; 3]| strides.iter().all(|s| s.is_multiple_of(4));
-        if k == 0 {
-            Load::K1 // nothing is read, and an empty buffer may be shorter than a vector
-        } else if x.k == 1 && k.is_multiple_of(4) && whole([x.offset, x.outer, x.batch]) {
-            Load::K4
-        } else if x.outer == 1 && x.extent.is_multiple_of(4) && whole([x.offset, x.k, x.batch]) {
-            Load::Outer4
-        } else if x.k <= x.outer {
-            Load::K1
-        } else {
-            Load::Outer1
-        }
+impl Ending {
+    /// The kernel of this shader that ends so.
+    pub fn kernel(&self, label: String, shader: &'static str, mut values: Values) -> Kernel {
+        values.insert("c_type", self.c.name().into());
+        values.insert("c_vec", self.vec.into());
+        values.insert("bias", self.bias.into());
+        values.insert("activation", self.activation.to_string().into());
+        let store = if self.vec { "vec4" } else { "scalar" };
+        let bias = if self.bias { " bias" } else { "" };
+        let activation = match self.activation {
+            Activation::None => String::new(),
+            activation => format!(" {activation}"),
+        };
+        Kernel::ours(format!("{label} to {} {store}{bias}{activation}", self.c), shader, values)
+            .constant("reads_c", f64::from(u8::from(self.reads_c)))
+            .fields(fields())
     }
 }
 
-/// A or B as the kernel sees them: by k and by the other axis, m or n.
-struct Side {
-    extent: usize,
-    offset: usize,
-    outer: usize,
-    k: usize,
-    batch: usize,
-}
-
-impl Side {
-    /// The stride of an axis of one element is never used; as zero it stands in no vector's way.
-    fn new(x: &Matrix, extent: usize, k: usize, outer_stride: usize, k_stride: usize) -> Self {
-        Side {
-            extent,
-            offset: x.operand.offset,
-            outer: if extent == 1 { 0 } else { outer_stride },
-            k: if k == 1 { 0 } else { k_stride },
-            batch: x.batch,
-        }
+/// A kernel that ends in C, or, where k is divided, in the workspace.
+pub(super) fn ended(
+    ending: Option<Ending>,
+    label: String,
+    shader: &'static str,
+    mut values: Values,
+) -> Kernel {
+    values.insert("keeps", ending.is_none().into());
+    match ending {
+        Some(ending) => ending.kernel(label, shader, values),
+        None => Kernel::ours(label + " to parts", shader, values).fields(fields()),
     }
 }
 
-/// One rendering of the template.
+/// The first pass of a problem, or the only one.
+pub(super) struct Launch {
+    pub kernel: Kernel,
+    /// Workgroups for each part of each product, and how many of them lie side by side.
+    pub tiles: usize,
+    pub tiles_n: usize,
+    pub parts: Parts,
+}
+
+/// One rendering of gemm_simt.wgsl.jinja.
 #[derive(Debug, Clone, Copy)]
 struct Variant {
     tile: Tile,
     working: DType,
-    elements: [DType; 3],
+    elements: [DType; 2],
     a: Load,
     b: Load,
-    c_vec: bool,
-    reads_c: bool,
-    bias: bool,
-    activation: Activation,
+    ending: Option<Ending>,
 }
 
 impl Variant {
     fn kernel(&self) -> Kernel {
-        let Variant { tile, elements: [a, b, c], .. } = self;
+        let Variant { tile, elements: [a, b], .. } = self;
         let values: Values = [
             ("bm", tile.m.into()),
             ("bn", tile.n.into()),
@@ -137,106 +138,112 @@ impl Variant {
             ("working", self.working.name().into()),
             ("a_type", a.name().into()),
             ("b_type", b.name().into()),
-            ("c_type", c.name().into()),
             ("a_load", self.a.name().into()),
             ("b_load", self.b.name().into()),
-            ("c_vec", self.c_vec.into()),
-            ("bias", self.bias.into()),
-            ("activation", self.activation.to_string().into()),
         ]
         .into();
-        let store = if self.c_vec { "vec4" } else { "scalar" };
-        let mut label = format!(
-            "gemm {}x{}x{} {a}/{b}/{c} {}/{}/{store}",
-            tile.m,
-            tile.n,
-            tile.k,
-            self.a.name(),
-            self.b.name()
-        );
-        if self.bias {
-            label += " bias";
-        }
-        if self.activation != Activation::None {
-            label += &format!(" {}", self.activation);
-        }
-        Kernel::ours(label, "gemm_simt.wgsl.jinja", values)
-            .entry("gemm")
-            .constant("reads_c", f64::from(u8::from(self.reads_c)))
-            .fields(fields!(m n k tiles tiles_n first alpha beta alpha_middle alpha_low alpha_scale
-                beta_middle beta_low beta_scale a_offset a_outer a_k a_batch b_offset b_outer b_k
-                b_batch bias_offset bias_row bias_column bias_batch c_offset c_row c_column
-                c_batch))
+        let (a_load, b_load) = (self.a.name(), self.b.name());
+        let Tile { m, n, k, .. } = tile;
+        let label = format!("gemm {m}x{n}x{k} {a} {a_load}, {b} {b_load}");
+        ended(self.ending, label, "gemm_simt.wgsl.jinja", values).entry("gemm")
     }
 }
 
-/// Every kernel that a GEMM plan can ask for, for tests that validate them without a device. In f32
-/// these are all there are; what f64 and epilogues add is in each part of the text once, since how
-/// A is read, how B is read and how C is stored do not depend on one another.
+/// Every kernel that a GEMM plan can ask for, for tests that validate them without a device. Of
+/// tiles in f32 these are all there are; what f64, epilogues and other ways add is in each part of
+/// the text once, since how A is read, how B is read and how C is stored do not depend on one
+/// another.
 pub fn kernels() -> Vec<Kernel> {
-    let mut all = Vec::new();
+    let mut all = vector::kernels();
     let loads = || Load::ALL.into_iter().flat_map(|a| Load::ALL.map(|b| (a, b)));
-    let both = |variant: Variant| [true, false].map(|c_vec| Variant { c_vec, ..variant }.kernel());
+    let both = |ending: Ending| [true, false].map(|vec| Ending { vec, ..ending });
     let types = [DType::F16, DType::F32, DType::F64];
     for i in 0..27 {
-        let elements = [types[i % 3], types[i / 3 % 3], types[i / 9]];
-        let working = if elements.contains(&DType::F64) { DType::F64 } else { DType::F32 };
+        let elements = [types[i % 3], types[i / 3 % 3]];
+        let c = types[i / 9];
+        let f64 = elements.contains(&DType::F64) || c == DType::F64;
+        let working = if f64 { DType::F64 } else { DType::F32 };
+        let ending = Ending::plain(c);
         let plain = Variant {
             tile: TILES[TILES.len() - 1],
             working,
             elements,
             a: Load::K4,
             b: Load::K4,
-            c_vec: true,
-            reads_c: true,
-            bias: false,
-            activation: Activation::None,
+            ending: None,
         };
-        let full = working == DType::F32 || elements == [DType::F64; 3];
+        let full = working == DType::F32 || (elements, c) == ([DType::F64; 2], DType::F64);
         let tiles = if full { &TILES[..] } else { &[plain.tile] };
         for &tile in tiles.iter().filter(|tile| tile.takes(working)) {
             for (a, b) in loads().filter(|(a, b)| full || a == b) {
-                all.extend(both(Variant { tile, a, b, ..plain }));
+                let variant = Variant { tile, a, b, ..plain };
+                let endings = both(ending).map(Some);
+                all.extend(endings.map(|ending| Variant { ending, ..variant }.kernel()));
+            }
+            if c == working {
+                all.push(Variant { tile, ..plain }.kernel());
             }
         }
-        if elements[..2] != [working; 2] {
+        if elements != [working; 2] {
             continue; // epilogues see the working type and C's
         }
-        all.extend(both(Variant { bias: true, ..plain }));
+        let mut endings = vec![Ending { bias: true, ..ending }];
         for activation in [Activation::Relu, Activation::Gelu] {
             if (working, activation) == (DType::F64, Activation::Gelu) {
                 continue; // refused by the plan
             }
-            let with = Variant { activation, ..plain };
-            all.extend(both(with).into_iter().chain(both(Variant { bias: true, ..with })));
+            let with = Ending { activation, ..ending };
+            endings.extend([with, Ending { bias: true, ..with }]);
+        }
+        for ending in endings.into_iter().flat_map(both) {
+            all.push(Variant { ending: Some(ending), ..plain }.kernel());
+            all.push(parts::kernel(working, ending));
         }
     }
     all
 }
 
-/// Compiles the variant for dense operands, so that the first run does not.
-pub(super) fn prepare(ctx: &Context, problem: &Gemm, tile: Tile, working: DType) -> Result<()> {
-    let Gemm { m, n, k, .. } = *problem;
-    let (a_unit, b_unit) = (problem.transpose_a, !problem.transpose_b);
-    let dense = |extent: usize, outer_is_unit: bool| Side {
-        extent,
-        offset: 0,
-        outer: if outer_is_unit { 1 } else { k },
-        k: if outer_is_unit { extent } else { 1 },
-        batch: extent * k,
-    };
+/// The problem as tiles compute it, and the pass that computes it.
+fn simt(layout: Layout<'_>, tile: Tile, parts: usize) -> (Layout<'_>, Launch) {
+    // The kernel writes along rows; a column-major C is the transpose of Bᵀ·Aᵀ.
+    let turn = layout.c.row == 1 && layout.c.column != 1 && layout.m > 1;
+    let layout = if turn { layout.turn() } else { layout };
+    let parts = Parts::divide(layout.k, parts, tile.k);
     let variant = Variant {
         tile,
-        working,
-        elements: [problem.a, problem.b, problem.c],
-        a: Load::choose(&dense(m, a_unit), k),
-        b: Load::choose(&dense(n, b_unit), k),
-        c_vec: n.is_multiple_of(4),
-        reads_c: problem.beta != 0.0,
-        bias: problem.bias,
-        activation: problem.activation,
+        working: layout.working,
+        elements: [layout.a.dtype, layout.b.dtype],
+        a: Load::choose(&layout.a, layout.k),
+        b: Load::choose(&layout.b, layout.k),
+        ending: (parts.count == 1).then(|| layout.ending()),
     };
-    ctx.pipeline(&variant.kernel()).map(drop)
+    let tiles_n = layout.n.div_ceil(tile.n);
+    let tiles = layout.m.div_ceil(tile.m).saturating_mul(tiles_n);
+    (layout, Launch { kernel: variant.kernel(), tiles, tiles_n, parts })
+}
+
+fn launch(algorithm: Algorithm, layout: Layout<'_>) -> Result<(Layout<'_>, Launch)> {
+    match algorithm {
+        Algorithm::Simt(tile, _) => Ok(simt(layout, tile, 1)),
+        Algorithm::Split(tile, _, parts) => Ok(simt(layout, tile, parts)),
+        Algorithm::Vector(_) => Ok(vector::launch(layout)),
+        Algorithm::Cpu(_) => Err(fault("an algorithm of the host met a GPU")),
+    }
+}
+
+/// A defect of ours.
+fn fault(message: &str) -> Error {
+    Error::Internal { what: "GEMM".into(), message: message.into() }
+}
+
+/// Compiles the variant for dense operands, so that the first run does not.
+pub(super) fn prepare(ctx: &Context, problem: &Gemm, algorithm: Algorithm) -> Result<()> {
+    let (layout, launch) = launch(algorithm, Layout::dense(problem, algorithm.working()))?;
+    ctx.pipeline(&launch.kernel)?;
+    if launch.parts.count > 1 {
+        ctx.pipeline(&parts::kernel(layout.working, layout.ending()))?;
+    }
+    Ok(())
 }
 
 /// A factor as the shader's words (high, middle, low, scale): (high + middle + low)·scale¹⁶. In f64
@@ -256,101 +263,133 @@ pub(super) fn factor(x: f64, working: DType) -> [f32; 4] {
     [high, middle, (rest - f64::from(middle)) as f32, scale as f32]
 }
 
-/// Records act(α·op(A)·op(B) + β·C + bias) for checked, non-empty operands.
+/// Records act(α·op(A)·op(B) + β·C + bias) for checked, non-empty operands. The workspace is at
+/// least that of the algorithm for the problem.
 pub(super) fn record(
     batch: &mut Batch,
     ctx: &Context,
     problem: &Gemm,
-    tile: Tile,
-    working: DType,
+    algorithm: Algorithm,
+    workspace: Option<&Buffer>,
     operands: Operands,
 ) -> Result<()> {
-    let Gemm { mut m, mut n, .. } = *problem;
-    let k = problem.effective_k();
-    let Operands { mut a, mut b, mut bias, mut c } = operands;
-    if c.row == 1 && c.column != 1 && m > 1 {
-        // The kernel writes along rows; a column-major C is the transpose of Bᵀ·Aᵀ.
-        (m, n) = (n, m);
-        (a, b) = (b.transposed(), a.transposed());
-        bias = bias.map(Matrix::transposed);
-        c = c.transposed();
-    }
-    let left = Side::new(&a, m, k, a.row, a.column);
-    let right = Side::new(&b, n, k, b.column, b.row);
-    let whole = [n, c.operand.offset, if m == 1 { 0 } else { c.row }, c.batch];
-    let variant = Variant {
-        tile,
-        working,
-        elements: [a.operand.dtype, b.operand.dtype, c.operand.dtype],
-        a: Load::choose(&left, k),
-        b: Load::choose(&right, k),
-        c_vec: c.column == 1 && whole.iter().all(|s| s.is_multiple_of(4)),
-        reads_c: problem.beta != 0.0,
-        bias: bias.is_some(),
-        activation: problem.activation,
-    };
-    let pipeline = ctx.pipeline(&variant.kernel())?;
-
-    let allowed = match ctx.device().gpu() {
-        Some(gpu) => gpu.limits().max_compute_workgroups_per_dimension,
-        None => return Err(Error::Foreign { operand: "the context".into() }),
-    };
-    let tiles_n = n.div_ceil(tile.n);
-    let tiles = word(m.div_ceil(tile.m).saturating_mul(tiles_n), "tiles of C")?;
-    let [alpha, alpha_middle, alpha_low, alpha_scale] = factor(problem.alpha, working);
-    let [beta, beta_middle, beta_low, beta_scale] = factor(problem.beta, working);
-    let [bias_offset, bias_row, bias_column, bias_batch] =
-        bias.as_ref().map_or([0; 4], |x| [x.operand.offset, x.row, x.column, x.batch]);
-    let mut params = Params {
-        m: word(m, "rows of C")?,
-        n: word(n, "columns of C")?,
-        k: word(k, "columns of op(A)")?,
-        tiles,
-        tiles_n: word(tiles_n, "tiles of C")?,
-        first: 0,
-        alpha,
-        beta,
-        alpha_middle,
-        alpha_low,
-        alpha_scale,
-        beta_middle,
-        beta_low,
-        beta_scale,
-        a_offset: word(left.offset, "offset of A")?,
-        a_outer: word(left.outer, "stride of A")?,
-        a_k: word(left.k, "stride of A")?,
-        a_batch: word(left.batch, "stride of A")?,
-        b_offset: word(right.offset, "offset of B")?,
-        b_outer: word(right.outer, "stride of B")?,
-        b_k: word(right.k, "stride of B")?,
-        b_batch: word(right.batch, "stride of B")?,
-        bias_offset: word(bias_offset, "offset of the bias")?,
-        bias_row: word(bias_row, "stride of the bias")?,
-        bias_column: word(bias_column, "stride of the bias")?,
-        bias_batch: word(bias_batch, "stride of the bias")?,
-        c_offset: word(c.operand.offset, "offset of C")?,
-        c_row: word(c.row, "stride of C")?,
-        c_column: word(c.column, "stride of C")?,
-        c_batch: word(c.batch, "stride of C")?,
-    };
-    // Tiles run along x and wrap into y; batches run along z, and past its limit in more dispatches.
-    let x = tiles.min(allowed);
-    let y = tiles.div_ceil(x);
+    let (layout, launch) = launch(algorithm, Layout::of(problem, algorithm.working(), &operands))?;
+    let params = Params::new(&layout, &launch)?;
+    let first = ctx.pipeline(&launch.kernel)?;
+    let Operands { a, b, bias, c } = &operands;
+    let (a, b) = if layout.turned { (b, a) } else { (a, b) };
+    let bias = bias.as_ref().map(|bias| &bias.operand.buffer);
+    let (a, b, c) = (&a.operand.buffer, &b.operand.buffer, &c.operand.buffer);
     let count = word(problem.batch, "batch")?;
-    while params.first < count {
-        let z = (count - params.first).min(allowed);
-        let mut bindings = Bindings::new()
-            .params(&params)
-            .buffer(Access::Read, &a.operand.buffer)
-            .buffer(Access::Read, &b.operand.buffer);
-        if let Some(bias) = &bias {
-            bindings = bindings.buffer(Access::Read, &bias.operand.buffer);
-        }
-        bindings = bindings.buffer(Access::ReadWrite, &c.operand.buffer);
-        batch.dispatch(&pipeline, bindings, [x, y, z])?;
-        params.first += z;
+    let parts = launch.parts;
+    if parts.count == 1 {
+        let inputs = [a, b].into_iter().chain(bias).collect();
+        let only = Pass { pipeline: first, groups: params.tiles, each: 1, inputs, output: c };
+        return only.record(batch, ctx, params, count);
     }
-    Ok(())
+    let needed = parts.bytes([problem.batch, layout.m, layout.n], layout.working);
+    let sums = workspace.filter(|sums| sums.len() >= needed);
+    let sums = sums.ok_or_else(|| fault("the workspace is too small"))?;
+    let vectors = layout.m.saturating_mul(layout.n.div_ceil(4));
+    let first = Pass {
+        pipeline: first,
+        groups: params.tiles,
+        each: params.parts,
+        inputs: vec![a, b],
+        output: sums,
+    };
+    let second = Pass {
+        pipeline: ctx.pipeline(&parts::kernel(layout.working, layout.ending()))?,
+        groups: word(vectors.div_ceil(parts::THREADS), "vectors of C")?,
+        each: 1,
+        inputs: std::iter::once(sums).chain(bias).collect(),
+        output: c,
+    };
+    first.record(batch, ctx, params, count)?;
+    second.record(batch, ctx, params, count)
+}
+
+/// One kernel over the batch.
+struct Pass<'a> {
+    pipeline: Pipeline,
+    /// Workgroups for each part of a product.
+    groups: u32,
+    /// Parts of a product.
+    each: u32,
+    inputs: Vec<&'a Buffer>,
+    output: &'a Buffer,
+}
+
+impl Pass<'_> {
+    /// Workgroups run along x and wrap into y; parts and products run along z, and past its limit
+    /// in more dispatches.
+    fn record(
+        self,
+        batch: &mut Batch,
+        ctx: &Context,
+        mut params: Params,
+        count: u32,
+    ) -> Result<()> {
+        let allowed = match ctx.device().gpu() {
+            Some(gpu) => gpu.limits().max_compute_workgroups_per_dimension,
+            None => return Err(Error::Foreign { operand: "the context".into() }),
+        };
+        let x = self.groups.min(allowed);
+        let y = self.groups.div_ceil(x);
+        while params.first < count {
+            let products = (count - params.first).min((allowed / self.each).max(1));
+            let mut bindings = Bindings::new().params(&params);
+            for input in &self.inputs {
+                bindings = bindings.buffer(Access::Read, input);
+            }
+            bindings = bindings.buffer(Access::ReadWrite, self.output);
+            batch.dispatch(&self.pipeline, bindings, [x, y, products * self.each])?;
+            params.first += products;
+        }
+        Ok(())
+    }
+}
+
+impl Params {
+    fn new(layout: &Layout<'_>, launch: &Launch) -> Result<Self> {
+        let Layout { problem, working, a, b, bias, c, .. } = *layout;
+        let [alpha, alpha_middle, alpha_low, alpha_scale] = factor(problem.alpha, working);
+        let [beta, beta_middle, beta_low, beta_scale] = factor(problem.beta, working);
+        Ok(Params {
+            m: word(layout.m, "rows of C")?,
+            n: word(layout.n, "columns of C")?,
+            k: word(layout.k, "columns of op(A)")?,
+            tiles: word(launch.tiles, "tiles of C")?,
+            tiles_n: word(launch.tiles_n, "tiles of C")?,
+            first: 0,
+            parts: word(launch.parts.count, "parts of k")?,
+            chunk: word(launch.parts.chunk, "parts of k")?,
+            alpha,
+            beta,
+            alpha_middle,
+            alpha_low,
+            alpha_scale,
+            beta_middle,
+            beta_low,
+            beta_scale,
+            a_offset: word(a.offset, "offset of A")?,
+            a_outer: word(a.outer, "stride of A")?,
+            a_k: word(a.k, "stride of A")?,
+            a_batch: word(a.batch, "stride of A")?,
+            b_offset: word(b.offset, "offset of B")?,
+            b_outer: word(b.outer, "stride of B")?,
+            b_k: word(b.k, "stride of B")?,
+            b_batch: word(b.batch, "stride of B")?,
+            bias_offset: word(bias.offset, "offset of the bias")?,
+            bias_row: word(bias.row, "stride of the bias")?,
+            bias_column: word(bias.column, "stride of the bias")?,
+            bias_batch: word(bias.batch, "stride of the bias")?,
+            c_offset: word(c.offset, "offset of C")?,
+            c_row: word(c.row, "stride of C")?,
+            c_column: word(c.column, "stride of C")?,
+            c_batch: word(c.batch, "stride of C")?,
+        })
+    }
 }
 
 /// A size as the shader's integers hold it. Unused strides of broadcast or single axes may be

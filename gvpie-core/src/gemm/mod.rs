@@ -44,10 +44,13 @@
 mod candidates;
 mod cpu;
 mod gpu;
+mod layout;
+mod parts;
 mod plan;
 pub mod proof;
 #[cfg(test)]
 mod tests;
+mod vector;
 
 pub use gpu::kernels;
 pub use plan::{Algorithm, GemmPlan, Tile};

@@ -1,7 +1,8 @@
 //! Checks and choices of GEMM.
 
 use super::candidates::{candidates, fit};
-use super::{Activation, Gemm, cpu, gpu};
+use super::parts::Parts;
+use super::{Activation, Gemm, cpu, gpu, vector};
 use crate::batch::Batch;
 use crate::buffer::Buffer;
 use crate::context::Context;
@@ -16,8 +17,26 @@ use crate::tensor::{Operand, TensorView, TensorViewMut};
 pub enum Algorithm {
     /// Fused multiply-add in this type on the GPU's plain arithmetic units, in tiles.
     Simt(Tile, DType),
+    /// The same with k divided into at most so many parts, which a second pass adds: for a C of few
+    /// tiles.
+    Split(Tile, DType, usize),
+    /// For a C of few rows or few columns, on the GPU: one operand is read once, in parts of k where
+    /// it has too few columns to occupy the device.
+    Vector(DType),
     /// The host's vector units, working in this type.
     Cpu(DType),
+}
+
+impl Algorithm {
+    /// The type that it works in.
+    pub(super) fn working(self) -> DType {
+        match self {
+            Algorithm::Simt(_, dtype)
+            | Algorithm::Split(_, dtype, _)
+            | Algorithm::Vector(dtype)
+            | Algorithm::Cpu(dtype) => dtype,
+        }
+    }
 }
 
 impl std::fmt::Display for Algorithm {
@@ -26,6 +45,10 @@ impl std::fmt::Display for Algorithm {
             Algorithm::Simt(tile, dtype) => {
                 write!(f, "simt-{dtype}-{}x{}x{}", tile.m, tile.n, tile.k)
             }
+            Algorithm::Split(tile, dtype, parts) => {
+                write!(f, "{}-split{parts}", Algorithm::Simt(*tile, *dtype))
+            }
+            Algorithm::Vector(dtype) => write!(f, "vector-{dtype}"),
             Algorithm::Cpu(dtype) => write!(f, "cpu-{dtype}"),
         }
     }
@@ -162,9 +185,17 @@ pub(super) fn choose(problem: &Gemm, facts: &Facts) -> Result<Algorithm> {
 }
 
 /// Bytes of device memory that an algorithm keeps sums in between its passes. Pure.
-pub(super) fn workspace_bytes(algorithm: Algorithm, _problem: &Gemm) -> u64 {
+pub(super) fn workspace_bytes(algorithm: Algorithm, problem: &Gemm) -> u64 {
     match algorithm {
         Algorithm::Simt(..) | Algorithm::Cpu(_) => 0,
+        Algorithm::Split(tile, working, parts) => {
+            let Gemm { m, n, batch, .. } = *problem;
+            let parts = Parts::divide(problem.effective_k(), parts, tile.k);
+            // A column-major C is computed as its transpose.
+            let turns = [[batch, m, n], [batch, n, m]];
+            turns.map(|turn| parts.bytes(turn, working)).into_iter().fold(0, u64::max)
+        }
+        Algorithm::Vector(working) => vector::workspace(problem, working),
     }
 }
 
@@ -211,8 +242,8 @@ impl GemmPlan {
 
     pub(super) fn by(algorithm: Algorithm, problem: Gemm, ctx: &Context) -> Result<Self> {
         fit(algorithm, &problem, &Facts::of(ctx))?;
-        if let Algorithm::Simt(tile, working) = algorithm {
-            gpu::prepare(ctx, &problem, tile, working)?;
+        if !matches!(algorithm, Algorithm::Cpu(_)) {
+            gpu::prepare(ctx, &problem, algorithm)?;
         }
         let workspace = match workspace_bytes(algorithm, &problem) {
             0 => None,
@@ -340,13 +371,14 @@ impl GemmPlan {
         }
         let operands = Operands { a, b, bias, c };
         match self.algorithm {
-            Algorithm::Simt(tile, working) => {
-                gpu::record(batch, &self.ctx, p, tile, working, operands)
-            }
             Algorithm::Cpu(working) => {
                 let problem = p.clone();
                 batch.host(move || run_host(&problem, working, &operands));
                 Ok(())
+            }
+            algorithm => {
+                let workspace = self.workspace.as_ref();
+                gpu::record(batch, &self.ctx, p, algorithm, workspace, operands)
             }
         }
     }
@@ -424,11 +456,6 @@ impl Matrix {
             }
         };
         Ok(Matrix { operand, row: 0, column, batch })
-    }
-
-    /// The same elements with rows and columns exchanged.
-    pub fn transposed(self) -> Self {
-        Matrix { row: self.column, column: self.row, ..self }
     }
 }
 

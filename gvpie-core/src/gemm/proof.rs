@@ -413,8 +413,73 @@ pub fn hard_cases() -> Vec<Case> {
         let p = doubles(9, 7, 5).alpha(alpha).beta(beta);
         add(Case::dense("element types, factors that f32 does not hold", p));
     }
+    thin(&mut add);
     epilogues(&mut add);
     cases
+}
+
+/// Few rows, few columns, or few tiles and much to sum: the kernels of vectors, and k in parts.
+fn thin(add: &mut impl FnMut(Case)) {
+    use DType::{F16, F32, F64};
+    let turned = Storage { column_major: true, ..Storage::default() };
+    let padded = Storage { pad: 3, offset: 1, ..Storage::default() };
+    let spread = Storage { spread: 1, offset: 2, ..Storage::default() };
+    let one = Storage { broadcast: true, ..Storage::default() };
+    let every_turn = |p: Gemm| {
+        [p.clone(), p.clone().transpose_a(), p.clone().transpose_b(), p.transpose_a().transpose_b()]
+    };
+    for vectors in 1..=9 {
+        add(Case::dense("thin: vectors", Gemm::new(vectors, 132, 300).beta(0.5)));
+        add(Case::dense("thin: vectors, turned", Gemm::new(131, vectors, 67).transpose_a()));
+    }
+    for (n, k) in [(260, 1100), (131, 1023)] {
+        for p in every_turn(Gemm::new(1, n, k).alpha(0.7)) {
+            add(Case::dense("thin: one row", p));
+        }
+        for p in every_turn(Gemm::new(n, 3, k).beta(-1.0)) {
+            add(Case::dense("thin: three columns", p.clone()));
+            add(Case::dense("thin: three columns, column-major C", p).c(turned));
+        }
+    }
+    // At the edges of parts, of what a workgroup reads at a time, and of its columns.
+    for k in [255, 256, 257, 1024, 2047, 2048, 2049, 2052, 5000] {
+        add(Case::dense("thin: edges of k", Gemm::new(2, 5, k).transpose_b()));
+        add(Case::dense("thin: edges of k, by columns", Gemm::new(2, 127, k)));
+    }
+    for n in [4, 124, 128, 129] {
+        add(Case::dense("thin: edges of columns", Gemm::new(1, n, 516)));
+    }
+    add(Case::dense("thin: both sides", Gemm::new(5, 7, 3001)));
+    add(Case::dense("thin: both sides, turned", Gemm::new(7, 5, 3001).transpose_a()));
+    let several = Gemm::new(2, 36, 1300).batch(3).beta(1.0);
+    add(Case::dense("thin: a batch", several.clone()));
+    add(Case::dense("thin: a batch, padded", several.clone()).all(padded));
+    add(Case::dense("thin: a batch, spread", several.clone().transpose_b()).all(spread));
+    add(Case::dense("thin: a batch of one matrix", several.clone()).b(one));
+    add(Case::dense("thin: a batch of one vector", several.transpose_b()).a(one));
+    add(Case::dense("thin: more products than z has places", Gemm::new(1, 2, 128).batch(65_537)));
+    let layer = Gemm::new(2, 68, 1100).bias().activation(Activation::Relu);
+    add(Case::dense("thin: a bias and relu", layer.clone()).bias(one));
+    add(Case::dense("thin: a bias, column-major C", layer).c(turned).bias(padded));
+
+    // Few tiles: k in parts, whose last one is shorter, or ends within a step.
+    for (m, n, k) in [(64, 64, 1024), (65, 60, 1025), (30, 33, 2047), (33, 130, 1500)] {
+        add(Case::dense("thin: few tiles", Gemm::new(m, n, k).alpha(-0.5).beta(0.25)));
+    }
+    let few = Gemm::new(36, 44, 1100).beta(1.0);
+    add(Case::dense("thin: few tiles, column-major C", few.clone()).c(turned));
+    add(Case::dense("thin: few tiles, every third element", few.clone()).all(spread));
+    add(Case::dense("thin: few tiles, a batch", few.clone().batch(3)).a(one));
+    let layer = Gemm::new(37, 41, 1200).batch(2).bias().activation(Activation::Gelu);
+    add(Case::dense("thin: few tiles, a bias and gelu", layer.clone()).bias(padded));
+    add(Case::dense("thin: few tiles, turned, a bias and gelu", layer).c(turned).bias(one));
+    for (a, b, c) in [(F16, F16, F16), (F16, F32, F32), (F32, F32, F16), (F64, F64, F64)] {
+        for p in [Gemm::new(3, 68, 1100), Gemm::new(67, 2, 1027).transpose_a()] {
+            add(Case::dense("thin: element types", p.elements(a, b, c).beta(1.0)));
+        }
+        let few = Gemm::new(33, 36, 1100).elements(a, b, c);
+        add(Case::dense("thin: element types of few tiles", few));
+    }
 }
 
 /// Biases and activations: each with every way of storing C, whose rendering alone they are part of.

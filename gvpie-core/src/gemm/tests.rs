@@ -1,6 +1,7 @@
 use super::candidates::{all, candidates, fit};
 use super::gpu::factor;
-use super::plan::{Facts, TILES, choose};
+use super::parts::Parts;
+use super::plan::{Facts, TILES, choose, workspace_bytes};
 use super::proof::{activated, hard_cases};
 use super::*;
 use crate::device::Backend;
@@ -27,7 +28,7 @@ fn the_choice_follows_size_and_limits() {
     assert_eq!(chosen(Gemm::new(4096, 4096, 4096), &facts), "simt-f32-128x128x16");
     assert_eq!(chosen(Gemm::new(1024, 1024, 1024), &facts), "simt-f32-64x128x16");
     assert_eq!(chosen(Gemm::new(256, 256, 256).batch(64), &facts), "simt-f32-128x128x16");
-    assert_eq!(chosen(Gemm::new(5, 5, 5), &facts), "simt-f32-32x32x16");
+    assert_eq!(chosen(Gemm::new(9, 9, 9), &facts), "simt-f32-32x32x16");
     assert_eq!(chosen(Gemm::new(1, 1, 1).batch(100_000), &facts), "simt-f32-32x32x16");
     let webgpu = Facts { workgroup_storage: 16_384, invocations: 256, ..facts };
     assert_eq!(chosen(Gemm::new(4096, 4096, 4096), &webgpu), "simt-f32-128x128x16");
@@ -44,6 +45,88 @@ fn the_choice_follows_size_and_limits() {
     assert!(matches!(error, Error::Limit { asked: 8192, allowed: 8191, .. }), "{error}");
     let none = Facts { workgroup_storage: 1, ..facts };
     assert!(matches!(choose(&Gemm::new(1, 1, 1), &none), Err(Error::Limit { .. })));
+}
+
+#[test]
+fn thin_problems_occupy_the_device() {
+    let facts = gpu_facts();
+    let webgpu = Facts { workgroup_storage: 16_384, invocations: 256, ..facts };
+    for facts in [facts, webgpu] {
+        for (p, expected) in [
+            (Gemm::new(4096, 64, 4096), "simt-f32-64x64x16-split8"),
+            (Gemm::new(64, 4096, 4096), "simt-f32-64x128x16-split8"),
+            (Gemm::new(512, 512, 65_536), "simt-f32-128x128x16-split16"),
+            (Gemm::new(30, 30, 100_000), "simt-f32-32x32x16-split64"),
+            (Gemm::new(1, 4096, 4096), "vector-f32"),
+            (Gemm::new(4096, 1, 4096), "vector-f32"),
+            (Gemm::new(1, 4096, 4096).transpose_b(), "vector-f32"),
+            (Gemm::new(4096, 1, 4096).transpose_a(), "vector-f32"),
+            (Gemm::new(7, 1023, 4097), "vector-f32"),
+            (Gemm::new(5, 5, 100_000), "vector-f32"),
+            (Gemm::new(8, 8, 4096).elements(DType::F64, DType::F64, DType::F64), "vector-f64"),
+            (Gemm::new(9, 4096, 4096), "simt-f32-32x32x16-split4"),
+            // Divided, these would only have more to add.
+            (Gemm::new(1024, 1024, 1024), "simt-f32-64x128x16"),
+            (Gemm::new(256, 256, 256).batch(64), "simt-f32-128x128x16"),
+            (Gemm::new(64, 4096, 512), "simt-f32-32x32x16"),
+        ] {
+            assert_eq!(chosen(p.clone(), &facts), expected, "{p:?}");
+        }
+    }
+}
+
+#[test]
+fn workspaces_fit_and_whole_parts_need_none() {
+    let facts = gpu_facts();
+    let needs = |name: &str, p: &Gemm| workspace_bytes(name.parse().unwrap(), p);
+    let p = Gemm::new(5, 6, 4096);
+    // Rows of 5 or of 6, as C may turn out to lie, are padded to 8.
+    assert_eq!(needs("simt-f32-32x32x16-split4", &p), 4 * 6 * 8 * 4);
+    assert_eq!(needs("simt-f32-32x32x16-split4", &p.clone().batch(3)), 3 * 4 * 6 * 8 * 4);
+    for name in ["simt-f32-32x32x16", "simt-f32-32x32x16-split4", "vector-f32"] {
+        assert_eq!(needs(name, &p.clone().alpha(0.0)), 0, "{name}"); // nothing is summed
+        let short = Gemm::new(5, 6, 16);
+        assert_eq!(needs(name, &short), 0, "{name}");
+    }
+    // Enough workgroups already.
+    assert_eq!(needs("vector-f32", &p.clone().batch(528)), 0);
+    for (problem, name) in [
+        (Gemm::new(64, 4096, 4096), "simt-f32-64x128x16-split8"),
+        (Gemm::new(1, 4096, 4096), "vector-f32"),
+    ] {
+        let asked = needs(name, &problem);
+        let tight = Facts { binding: asked - 1, ..facts };
+        let error = fit(name.parse().unwrap(), &problem, &tight).unwrap_err();
+        let limit = "max_storage_buffer_binding_size";
+        assert!(matches!(error, Error::Limit { limit: l, .. } if l == limit), "{error}");
+        assert_eq!(
+            fit(name.parse().unwrap(), &problem, &Facts { binding: asked, ..facts }),
+            Ok(())
+        );
+        assert_ne!(chosen(problem, &tight), name);
+    }
+    // Extents past all memory are refused elsewhere, and break nothing here.
+    for (m, n, k) in [(1, usize::MAX, 4096), (64, 64, usize::MAX), (usize::MAX, 3, usize::MAX)] {
+        assert!(candidates(&Gemm::new(m, n, k).batch(usize::MAX), &facts).is_ok());
+    }
+}
+
+#[test]
+fn k_is_divided_into_whole_steps() {
+    for (k, wanted, step, expected) in [
+        (4096, 8, 16, (8, 512)),
+        (4097, 8, 16, (8, 528)),
+        (100, 64, 16, (7, 16)),
+        (16, 64, 16, (1, 16)),
+        (17, 64, 16, (2, 16)),
+        (1000, 1, 16, (1, 1000)),
+        (1000, 0, 16, (1, 1000)),
+        (0, 8, 16, (1, 0)),
+    ] {
+        let (count, chunk) = expected;
+        assert_eq!(Parts::divide(k, wanted, step), Parts { count, chunk }, "{k} by {wanted}");
+        assert!((count - 1) * chunk < k.max(1) && count * chunk >= k);
+    }
 }
 
 #[test]
@@ -79,10 +162,7 @@ fn candidates_fit_and_the_choice_is_the_first() {
     };
     let invocations = "max_compute_invocations_per_workgroup";
     assert_eq!((limit, asked, allowed), (invocations, 128, 127));
-    let Algorithm::Simt(tile, working) = choose(&Gemm::new(8, 8, 8), &facts).unwrap() else {
-        panic!("not a tile");
-    };
-    let made_up = Algorithm::Simt(Tile { thread_m: 0, ..tile }, working);
+    let made_up = Algorithm::Simt(Tile { thread_m: 0, ..TILES[0] }, DType::F32);
     let error = fit(made_up, &Gemm::new(8, 8, 8), &facts).unwrap_err();
     assert!(error.to_string().contains("no such algorithm"), "{error}");
 }
@@ -127,7 +207,7 @@ fn a_choice_is_for_one_problem() {
 fn element_types_without_a_path_are_refused() {
     let facts = gpu_facts();
     let cpu = Facts { backend: Backend::Cpu, ..facts };
-    let of = |a, b, c| Gemm::new(2, 2, 2).elements(a, b, c);
+    let of = |a, b, c| Gemm::new(9, 9, 9).elements(a, b, c);
     let f64s = of(DType::F64, DType::F64, DType::F64);
     let without = Facts { f64: false, ..facts };
     assert!(matches!(choose(&f64s, &without), Err(Error::Unsupported { .. })));
