@@ -302,6 +302,39 @@ fn every_device_repeat_themselves_to_the_bit() {
     });
 }
 
+/// Thin problems, whose sums are divided and kept in memory that all runs of a plan share.
+#[test]
+fn every_device_repeat_divided_sums_to_the_bit() {
+    let thin = (proptest::sample::select(vec![2, 36]), 256_usize..768, any::<u64>());
+    law("one plan, runs side by side", thin, |ctx, (m, quarter, seed)| {
+        let (n, k) = (36, 4 * quarter);
+        let mut numbers = Numbers::new(seed);
+        let a = [0; 2].map(|_| numbers.reals(m * k));
+        let b = ctx.upload([n, k], &numbers.reals(k * n))?;
+        let a = [ctx.upload([m, k], &a[0])?, ctx.upload([m, k], &a[1])?];
+        let plan = Gemm::new(m, n, k).transpose_b().plan(ctx)?;
+        if ctx.backend() == Backend::Gpu && k >= 2048 && plan.workspace() == 0 {
+            return Err(Broken(format!("{} divides nothing", plan.algorithm())));
+        }
+        let mut alone = Vec::new();
+        for a in &a {
+            let mut c = ctx.upload([m, n], &vec![f32::NAN; m * n])?;
+            plan.run(a, &b, &mut c)?;
+            alone.push(c.download()?);
+        }
+        let mut batch = ctx.batch("side by side");
+        let mut c = [ctx.zeros([m, n])?, ctx.zeros([m, n])?, ctx.zeros([m, n])?];
+        for (a, c) in a.iter().cycle().zip(&mut c) {
+            plan.clone().record(&mut batch, a, &b, c)?;
+        }
+        batch.submit()?;
+        for (c, alone) in c.iter().zip(alone.iter().cycle()) {
+            equal("together", &c.download()?, alone)?;
+        }
+        Ok(())
+    });
+}
+
 #[test]
 fn every_device_agree_to_the_bit_on_integers() {
     law("the sum itself", problem(), |ctx, ([m, n, k], seed)| {

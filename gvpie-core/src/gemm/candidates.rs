@@ -70,11 +70,11 @@ pub(super) fn fit(algorithm: Algorithm, problem: &Gemm, facts: &Facts) -> Result
     }
 }
 
-/// Whether dividing k is likely to pay: where workgroups are few and all have much to sum.
+/// Whether dividing k may pay: where there are fewer than two tiles for each of 132
+/// multiprocessors, up to eight of these, and where each part has enough to sum to be worth adding.
 fn worth(algorithm: Algorithm, problem: &Gemm) -> bool {
     let Algorithm::Split(tile, _, parts) = algorithm else { return true };
-    let tiles = tiles(&tile, problem);
-    let k = problem.effective_k();
+    let (tiles, k) = (tiles(&tile, problem), problem.effective_k());
     tiles < 264.0 && tiles * parts as f64 <= 1056.0 && k >= 1024 && k / parts >= 256
 }
 

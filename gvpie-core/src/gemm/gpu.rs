@@ -74,6 +74,11 @@ pub(super) struct Ending {
 }
 
 impl Ending {
+    /// Without bias and activation, with all that β ≠ 0 reads.
+    pub fn plain(c: DType) -> Self {
+        Ending { c, vec: true, reads_c: true, bias: false, activation: Activation::None }
+    }
+
     /// The kernel of this shader that ends so.
     pub fn kernel(&self, label: String, shader: &'static str, mut values: Values) -> Kernel {
         values.insert("c_type", self.c.name().into());
@@ -187,6 +192,7 @@ pub fn kernels() -> Vec<Kernel> {
         if elements != [working; 2] {
             continue; // epilogues see the working type and C's
         }
+        all.extend(both(ending).map(|ending| parts::kernel(working, ending)));
         let mut endings = vec![Ending { bias: true, ..ending }];
         for activation in [Activation::Relu, Activation::Gelu] {
             if (working, activation) == (DType::F64, Activation::Gelu) {

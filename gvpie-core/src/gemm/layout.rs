@@ -1,8 +1,8 @@
 //! How the operands of a problem lie in memory, and how kernels may read and write them there.
 
+use super::Gemm;
 use super::gpu::Ending;
 use super::plan::{Matrix, Operands};
-use super::{Activation, Gemm};
 use crate::element::DType;
 
 /// How an operand is read: along which axis its neighbours lie in memory, and whether four of them
@@ -171,12 +171,5 @@ impl<'a> Layout<'a> {
             bias,
             activation,
         }
-    }
-}
-
-impl Ending {
-    /// The plainest that a kernel of this element type has, with all that β ≠ 0 reads.
-    pub fn plain(c: DType) -> Self {
-        Ending { c, vec: true, reads_c: true, bias: false, activation: Activation::None }
     }
 }

@@ -40,6 +40,10 @@
 //! * Measured at 8192³: 35.4 TFLOP/s staging and multiplying in turn, 40.5 with the next step read
 //!   into registers meanwhile. With 8x16 values a thread, tiles of 128x128 and 128x256 and k steps
 //!   of 8 to 32 all end within 4 % of that; 8x8 values reach 36 to 39, 4x4 reach 25.
+//! * A C of at most eight rows or columns is bound by reading the other operand: 64 MiB of it take
+//!   23 µs where an H100 copies 2.9 TB/s. Kernels of vectors read it once, 16 bytes at a time.
+//! * A C of few tiles leaves multiprocessors idle unless k is divided among them. The parts are
+//!   added in a second pass of about 4 µs, in their order: a plan gives the same bits each time.
 
 mod candidates;
 mod cpu;

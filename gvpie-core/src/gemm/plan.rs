@@ -108,7 +108,7 @@ pub(super) struct Facts {
     pub f64: bool,
     pub workgroup_storage: usize,
     pub invocations: usize,
-    /// Bytes that one binding may have.
+    /// Bytes of one buffer that a kernel may be given.
     pub binding: u64,
 }
 
@@ -122,7 +122,10 @@ impl Facts {
                 f64: gpu.has_f64(),
                 workgroup_storage: gpu.limits().max_compute_workgroup_storage_size as usize,
                 invocations: gpu.limits().max_compute_invocations_per_workgroup as usize,
-                binding: gpu.limits().max_storage_buffer_binding_size,
+                binding: gpu
+                    .limits()
+                    .max_storage_buffer_binding_size
+                    .min(gpu.limits().max_buffer_size),
             },
             None => Facts {
                 backend: Backend::Cpu,

@@ -446,6 +446,9 @@ fn thin(add: &mut impl FnMut(Case)) {
         add(Case::dense("thin: edges of k", Gemm::new(2, 5, k).transpose_b()));
         add(Case::dense("thin: edges of k, by columns", Gemm::new(2, 127, k)));
     }
+    for k in [63, 64, 65, 127, 128, 129] {
+        add(Case::dense("thin: edges of k, by columns", Gemm::new(2, 127, k)));
+    }
     for n in [4, 124, 128, 129] {
         add(Case::dense("thin: edges of columns", Gemm::new(1, n, 516)));
     }

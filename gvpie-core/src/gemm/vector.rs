@@ -11,9 +11,12 @@ use crate::shader::Values;
 /// The most vectors: more accumulators do not fit registers beside the reads on their way.
 pub(super) const MOST: usize = 8;
 
-/// Workgroups that k is divided to make: four for each of an H100's multiprocessors, which are all
-/// there at a time.
-const GROUPS: usize = 528;
+/// Workgroups that k is divided to make. An H100 needs about 2 MB of reads on their way at a time, on
+/// all of its 132 multiprocessors: two workgroups of 16 KB for each, or four of up to 32 KB where a
+/// second pass is due in any case.
+const fn groups(along_k: bool) -> usize {
+    if along_k { 264 } else { 528 }
+}
 
 /// Adding more parts than these takes longer than reading with fewer workgroups.
 const PARTS: usize = 256;
@@ -46,7 +49,7 @@ const fn columns(along_k: bool) -> usize {
 
 /// How much of k a workgroup reads at a time, at least.
 const fn step(along_k: bool) -> usize {
-    if along_k { 4 * threads(true) } else { 64 }
+    if along_k { 4 * threads(true) } else { 32 }
 }
 
 /// Bytes of workgroup memory and threads of a workgroup, the most of either layout: one keeps the
@@ -61,7 +64,7 @@ fn parts(along_k: bool, n: usize, k: usize, batch: usize) -> Parts {
     let tiles = n.div_ceil(columns(along_k)).saturating_mul(batch).max(1);
     // What a workgroup reads should outlast its start: a few steps.
     let most = k / (if along_k { 4 } else { 2 } * step(along_k));
-    Parts::divide(k, (GROUPS / tiles).min(most).min(PARTS), step(along_k))
+    Parts::divide(k, (groups(along_k) / tiles).min(most).min(PARTS), step(along_k))
 }
 
 /// The workspace that any layout of the operands may need.
@@ -108,7 +111,7 @@ pub(super) fn launch(layout: Layout<'_>) -> (Layout<'_>, Launch) {
     let along_k = along_k(b);
     let parts = parts(along_k, n, k, layout.problem.batch);
     let variant = Variant {
-        vectors: m,
+        vectors: m.max(1), // of an empty C this is compiled and never run
         working: layout.working,
         elements: [layout.a.dtype, layout.b.dtype],
         a,
@@ -153,9 +156,10 @@ impl Variant {
     }
 }
 
-/// Every way of reading, by every number of vectors that changes the text beyond repeating it, and
-/// every element type; endings are those of the other kernels.
+/// Every way of reading, with every unrolling and with every conversion of elements; endings are
+/// those of the other kernels, of which each place for them is here once.
 pub(super) fn kernels() -> Vec<Kernel> {
+    use DType::{F16, F32, F64};
     let mut all = Vec::new();
     let loads = [
         (Load::K4, Load::K4),
@@ -166,30 +170,26 @@ pub(super) fn kernels() -> Vec<Kernel> {
         (Load::K4, Load::Outer1),
         (Load::K1, Load::Outer1),
     ];
-    let types = [DType::F16, DType::F32, DType::F64];
     for (a, b) in loads {
-        for working in [DType::F32, DType::F64] {
-            for i in 0..9 {
-                let elements = [types[i % 3], types[i / 3]];
-                if elements[0].promote(elements[1]).is_none_or(|x| x == DType::F64 && x != working)
-                {
-                    continue;
-                }
-                let full = elements == [working; 2];
-                let counts = if full { &[1, 2, 3, 5, MOST][..] } else { &[2] };
-                for &vectors in counts {
-                    let plain = Variant { vectors, working, elements, a, b, ending: None };
-                    all.push(plain.kernel());
-                    let ending = Some(Ending::plain(working));
-                    all.push(Variant { ending, ..plain }.kernel());
-                }
+        let mut add = |vectors, working, elements, ending| {
+            all.push(Variant { vectors, working, elements, a, b, ending }.kernel());
+        };
+        for (working, mixed) in [
+            (F32, &[[F16, F16], [F16, F32], [F32, F16]][..]),
+            (F64, &[[F32, F64], [F64, F32], [F16, F16]]),
+        ] {
+            let ending = Some(Ending::plain(working));
+            for vectors in [1, 2, MOST] {
+                add(vectors, working, [working; 2], ending);
+                add(vectors, working, [working; 2], None);
+            }
+            for &elements in mixed {
+                add(2, working, elements, ending);
+                add(2, working, elements, None);
             }
         }
-        let bias = Some(Ending { bias: true, vec: false, ..Ending::plain(DType::F16) });
-        let elements = [DType::F32; 2];
-        all.push(
-            Variant { vectors: 1, working: DType::F32, elements, a, b, ending: bias }.kernel(),
-        );
+        let biased = Ending { bias: true, vec: false, ..Ending::plain(F16) };
+        add(1, F32, [F32; 2], Some(biased));
     }
     all
 }
