@@ -1,7 +1,7 @@
 use super::candidates::{all, candidates, fit};
 use super::gpu::factor;
 use super::plan::{Facts, TILES, choose};
-use super::proof::{activated, hard_cases};
+use super::proof::{activated, element, hard_cases, hard_inputs};
 use super::*;
 use crate::device::Backend;
 
@@ -160,6 +160,76 @@ fn the_host_passes_every_hard_case() {
     for case in hard_cases() {
         case.check(&ctx, 7).unwrap_or_else(|error| panic!("{case:?}: {error}"));
     }
+}
+
+#[test]
+fn the_host_keeps_its_accuracy_on_hard_inputs() {
+    let ctx = Context::on(Backend::Cpu).unwrap();
+    for input in hard_inputs() {
+        let found = input.measure(&ctx, Accuracy::Exact).unwrap();
+        assert!(found.worst <= 1.0, "{input:?}: {:.3} times the bound", found.worst);
+        let lost = (input.cancels(), found.frobenius > 1e-6);
+        assert!(matches!(lost, (true, _) | (_, false)), "{input:?}: {:e}", found.frobenius);
+    }
+}
+
+#[test]
+fn the_bound_is_the_documented_one() {
+    let u = 2.0_f64.powi(-24);
+    let p = Gemm::new(1, 1, 1);
+    let of = |p: &Gemm, a: f64, b: f64| element(p, [(a, b)], 0.0, 0.0);
+    let (value, bound) = of(&p, 3.0, -5.0);
+    assert_eq!(value, -15.0);
+    assert!((bound / (5.0 * u * 15.0) - 1.0).abs() < 1e-5, "{bound:e}");
+    assert_eq!(of(&p.clone().accuracy(Accuracy::Exact), 3.0, -5.0), (value, bound));
+
+    let half = p.clone().accuracy(Accuracy::F16);
+    let operand = 2.0_f64.powi(-11);
+    let expected = (2.0 * operand + operand * operand + 10.0 * u) * 15.0;
+    assert!((of(&half, 3.0, -5.0).1 / expected - 1.0).abs() < 1e-4);
+    // f16 operands are rounded no more, and f64 is nothing that f16 may stand for.
+    let halves = half.clone().elements(DType::F16, DType::F16, DType::F32);
+    assert!((of(&halves, 3.0, -5.0).1 / (10.0 * u * 15.0) - 1.0).abs() < 1e-5);
+    let doubles = half.clone().elements(DType::F64, DType::F64, DType::F64);
+    assert!(of(&doubles, 3.0, -5.0).1 < 1e-13);
+    // Below f16's smallest number an operand may become zero or that; above its largest, infinite.
+    let (value, bound) = of(&half, 1e-8, 1.0);
+    assert!(bound > value && bound < 4e-8, "{bound:e}");
+    assert!(of(&half, 65_504.0, 1.0).1 < 65.0);
+    assert_eq!(of(&half, 1e5, 0.0).1, f64::INFINITY);
+
+    // What is not finite is so for certain, or nothing is promised.
+    assert_eq!(of(&p, 1e30, 1e20), (f64::INFINITY, 0.0));
+    assert_eq!(of(&p, f64::NEG_INFINITY, 2.0), (f64::NEG_INFINITY, 0.0));
+    let (nan, bound) = of(&p, f64::INFINITY, 0.0);
+    assert!(nan.is_nan() && bound == 0.0);
+    let mixed = element(&Gemm::new(1, 1, 2), [(3e38, 1.0), (3e38, -1.0)], 0.0, 0.0);
+    assert_eq!(mixed, (0.0, f64::INFINITY));
+    let narrow = p.elements(DType::F32, DType::F32, DType::F16);
+    assert_eq!(of(&narrow, 1e3, 1e3).1, f64::INFINITY);
+    // A subnormal factor may be lost, whatever it meets.
+    let (value, bound) = of(&Gemm::new(1, 1, 1), 1e-40, 1e30);
+    assert!(bound >= value);
+}
+
+#[test]
+fn the_bound_of_f16_permits_f16_and_nothing_coarser() {
+    let half = Gemm::new(1, 1, 1).accuracy(Accuracy::F16);
+    let mut random = fastrand::Rng::with_seed(4);
+    let mut coarse = 0;
+    for _ in 0..10_000 {
+        // Subnormal numbers of f16 among them, and what is below half of its smallest.
+        let mut draw = || f64::from((random.f32() - 0.5) * 2.0_f32.powi(random.i32(-30..=15)));
+        let (a, b) = (draw(), draw());
+        let (value, bound) = element(&half, [(a, b)], 0.0, 0.0);
+        let error = |x: f64, y: f64| (x * y - value).abs();
+        let [x, y] = [a, b].map(|x| half::f16::from_f64(x).to_f64());
+        assert!(error(x, y) <= bound, "{a:e} {b:e}: {:e} {bound:e}", error(x, y));
+        // Two bits fewer, cut off.
+        let [x, y] = [x, y].map(|x| half::f16::from_bits(half::f16::from_f64(x).to_bits() & !3));
+        coarse += u32::from(error(x.to_f64(), y.to_f64()) > bound);
+    }
+    assert!(coarse > 1000, "{coarse}");
 }
 
 #[test]
