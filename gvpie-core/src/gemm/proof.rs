@@ -346,7 +346,8 @@ pub fn element(
         _ if !half || dtype == DType::F16 => 0.0,
         x if x.is_infinite() => 0.0,
         x if x > largest(DType::F16) => f64::INFINITY,
-        x => DType::F16.unit_roundoff() * x + 2.0_f64.powi(-25), // half a step of subnormal ones
+        // Relative, or half a step among f16's subnormals.
+        x => (DType::F16.unit_roundoff() * x).max(2.0_f64.powi(-25)),
     };
     let (mut sum, mut size, mut rounded) = (0.0_f64, 0.0_f64, 0.0_f64);
     if p.alpha != 0.0 {

@@ -1,7 +1,7 @@
 use super::candidates::{all, candidates, fit};
 use super::gpu::factor;
 use super::plan::{Facts, TILES, choose};
-use super::proof::{activated, element, hard_cases, hard_inputs};
+use super::proof::{Entries, Input, activated, element, hard_cases, hard_inputs};
 use super::*;
 use crate::device::Backend;
 
@@ -230,6 +230,58 @@ fn the_bound_of_f16_permits_f16_and_nothing_coarser() {
         coarse += u32::from(error(x.to_f64(), y.to_f64()) > bound);
     }
     assert!(coarse > 1000, "{coarse}");
+}
+
+/// A product by two f16 for each f32, high·high + high·low + low·high in f32; rows of A and columns
+/// of B brought to at most 1 before and back after, if asked for.
+fn split(input: &Input, scaled: bool) -> Vec<f32> {
+    let [m, n, k] = input.extents;
+    let (a, b) = input.operands();
+    let power = |line: &mut dyn Iterator<Item = f32>| {
+        let largest = line.fold(0.0, |most: f32, x| most.max(x.abs()));
+        if scaled && largest > 0.0 { largest.log2().ceil().exp2() } else { 1.0 }
+    };
+    let rows: Vec<f32> = (0..m).map(|i| power(&mut a[i * k..][..k].iter().copied())).collect();
+    let columns: Vec<f32> = (0..n).map(|j| power(&mut b[j..].iter().step_by(n).copied())).collect();
+    let halves = |x: f32| {
+        let high = half::f16::from_f32(x).to_f32();
+        [high, half::f16::from_f32((x - high) * 2048.0).to_f32() / 2048.0]
+    };
+    let a: Vec<_> = a.iter().enumerate().map(|(at, x)| halves(x / rows[at / k])).collect();
+    let b: Vec<_> = b.iter().enumerate().map(|(at, x)| halves(x / columns[at % n])).collect();
+    let element = |at: usize| {
+        let (i, j) = (at / n, at % n);
+        let (mut large, mut small) = (0.0_f32, 0.0_f32);
+        for l in 0..k {
+            let ([high_a, low_a], [high_b, low_b]) = (a[i * k + l], b[l * n + j]);
+            large += high_a * high_b;
+            small += high_a * low_b + low_a * high_b;
+        }
+        (large + small) * rows[i] * columns[j]
+    };
+    (0..m * n).map(element).collect()
+}
+
+#[test]
+fn hard_inputs_tell_a_guarded_split_from_others() {
+    let ctx = Context::on(Backend::Cpu).unwrap();
+    let extents = [48, 40, 96];
+    let passes = |entries, scaled| {
+        let input = Input { extents, entries };
+        let found = input.judge(Accuracy::F32, Algorithm::Cpu(DType::F32), split(&input, scaled));
+        let exact = input.measure(&ctx, Accuracy::Exact).unwrap().frobenius;
+        found.worst <= 1.0
+            && (input.cancels() || found.frobenius <= 2.0 * exact + 2.0_f64.powi(-26))
+    };
+    for entries in [Entries::Random, Entries::Alternating, Entries::Cancelling, Entries::Hilbert] {
+        assert!(passes(entries, false) && passes(entries, true), "{entries:?}");
+    }
+    // What scaling rows and columns mends, and what it does not.
+    assert!(!passes(Entries::Scaled, false) && passes(Entries::Scaled, true));
+    assert!(!passes(Entries::Huge, false));
+    for entries in [Entries::ScaledWithin, Entries::NonFinite] {
+        assert!(!passes(entries, false) && !passes(entries, true), "{entries:?}");
+    }
 }
 
 #[test]

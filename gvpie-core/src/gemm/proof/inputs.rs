@@ -4,7 +4,7 @@
 use super::{Dense, Outcome, oracle};
 use crate::context::Context;
 use crate::error::Result;
-use crate::gemm::{Accuracy, Gemm};
+use crate::gemm::{Accuracy, Algorithm, Gemm};
 
 /// What A and B hold; numbers of −1 to 1, evenly distributed, where nothing else is said.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -131,19 +131,27 @@ impl Input {
     /// Whatever the plan and the run return.
     pub fn measure(&self, ctx: &Context, accuracy: Accuracy) -> Result<Outcome> {
         let [m, n, k] = self.extents;
-        let problem = Gemm::new(m, n, k).accuracy(accuracy);
         let (a, b) = self.operands();
-        let plan = problem.plan(ctx)?;
+        let plan = Gemm::new(m, n, k).accuracy(accuracy).plan(ctx)?;
         let mut c = ctx.upload([m, n], &vec![f32::NAN; m * n])?; // shows what is not written
         plan.run(&ctx.upload([m, k], &a)?, &ctx.upload([k, n], &b)?, &mut c)?;
-        let found = c.download()?.into_iter().map(f64::from).collect();
-        let wide = |x: Vec<f32>, columns| Dense {
-            data: x.into_iter().map(f64::from).collect(),
-            columns,
-            each: 0,
-        };
-        let (a, b, none) = (wide(a, k), wide(b, n), wide(Vec::new(), n));
-        Ok(Outcome::of(plan.algorithm(), found, &oracle(&problem, &a, &b, &none, None)))
+        Ok(self.judge(accuracy, plan.algorithm(), c.download()?))
+    }
+
+    /// Holds a result against the oracle.
+    pub(in crate::gemm) fn judge(
+        &self,
+        accuracy: Accuracy,
+        algorithm: Algorithm,
+        found: Vec<f32>,
+    ) -> Outcome {
+        let [m, n, k] = self.extents;
+        let (a, b) = self.operands();
+        let wide = |x: Vec<f32>| -> Vec<f64> { x.into_iter().map(f64::from).collect() };
+        let dense = |x, columns| Dense { data: wide(x), columns, each: 0 };
+        let problem = Gemm::new(m, n, k).accuracy(accuracy);
+        let expected = oracle(&problem, &dense(a, k), &dense(b, n), &dense(Vec::new(), n), None);
+        Outcome::of(algorithm, wide(found), &expected)
     }
 }
 
