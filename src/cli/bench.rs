@@ -594,6 +594,17 @@ mod tests {
     }
 
     #[test]
+    fn the_peer_s_script_has_the_same_table_and_columns() {
+        let script = include_str!("../../benches/peers/gemm_torch.py");
+        let rows = TABLE.map(|(batch, [m, n, k])| format!("    ({batch}, {m}, {n}, {k}),\n"));
+        assert!(script.contains(&format!("TABLE = [\n{}]\n", rows.concat())));
+        let ctx = Context::on(Backend::Cpu).unwrap();
+        let text = render(&[row(&ctx, "gemm", Duration::ZERO)], true, false);
+        let columns = text.lines().next().unwrap();
+        assert!(script.contains(&format!("COLUMNS = \"{columns}\"\n")), "{columns}");
+    }
+
+    #[test]
     fn tables_quote_what_needs_quotes() {
         let time = Duration::from_micros(1500);
         let ctx = Context::on(Backend::Cpu).unwrap();
