@@ -2,8 +2,8 @@
 //!
 //! The problem of a seed depends on nothing else but `GVPIE_PROOF` and whether the GPU is software;
 //! a run tries that of its seed, the next, and so on. A failure names the seed whose first problem it
-//! is. `quick`, the default, tries for a fixed time, and draws from few kinds of problem on a
-//! software driver, which compiles for longer than it computes; `full` tries 10 000 of all kinds.
+//! is. All try 10 000: `full` of every kind however long it takes; `quick`, the default, until its time
+//! is over, and on a software driver, which compiles for longer than it computes, of few kinds.
 
 use crate::adapter::gpu;
 use crate::effort::Effort;
@@ -14,10 +14,10 @@ use gvpie_core::gemm::{Accuracy, Activation};
 use gvpie_core::{Backend, Context, DType, Error, Gemm};
 use std::time::{Duration, Instant};
 
-/// Problems that each device is held against where nothing ends the run before.
+/// Problems that each device is held against, unless time ends the run before.
 const FULL: u64 = 10_000;
 
-/// The element types that a check knows, the usual first.
+/// The element types that a check knows.
 const ELEMENTS: [[DType; 3]; 8] = [
     [F32; 3],
     [F16; 3],
@@ -29,33 +29,15 @@ const ELEMENTS: [[DType; 3]; 8] = [
     [F64, F64, F32],
 ];
 
-/// Where problems come from.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Pool {
-    All,
-    /// Of few renderings: two mixtures of types, dense operands in whole vectors or strided ones.
-    Few,
-}
-
 /// An extent of 0 to 200, as often of one digit as of two; one in 16 of up to 600.
 fn extent(random: &mut Rng) -> usize {
     let most = if random.u8(..16) == 0 { 601.0_f64 } else { 201.0 };
-    // At 0 an exponent of two is none.
+    // Evenly distributed in the logarithm of one more, since zero has none.
     ((1.0 + most).powf(random.f64()) - 1.0) as usize
 }
 
-fn storage(random: &mut Rng) -> Storage {
-    // Half of all operands are dense: what most callers pass, and the loads of whole vectors.
-    if random.bool() {
-        return Storage { broadcast: random.u8(..4) == 0, ..Storage::default() };
-    }
-    Storage {
-        pad: random.usize(..9),
-        offset: random.usize(..9),
-        column_major: random.bool(),
-        broadcast: random.u8(..4) == 0,
-        spread: if random.u8(..4) == 0 { random.usize(1..4) } else { 0 },
-    }
+fn batch(random: &mut Rng) -> usize {
+    if random.u8(..4) == 0 { random.usize(..6) } else { 1 }
 }
 
 /// A factor: often one of those that implementations treat apart.
@@ -69,66 +51,86 @@ fn factor(random: &mut Rng, usual: f64) -> f64 {
     }
 }
 
-fn draw(seed: u64, pool: Pool) -> Case {
-    let random = &mut Rng::with_seed(seed);
-    let few = pool == Pool::Few;
-    let whole = few && random.bool();
-    let mut size = || match extent(random) {
-        size if whole => size.div_ceil(4) * 4,
-        size if few => size | 1,
-        size => size,
-    };
-    let (m, n, k) = (size(), size(), size());
-    let batch = if random.u8(..4) == 0 { random.usize(..6) } else { 1 };
-    let [a, b, c] = ELEMENTS[if few { random.usize(..2) } else { random.usize(..8) }];
-    let mut p = Gemm::new(m, n, k).batch(batch).elements(a, b, c);
-    p = p.alpha(factor(random, 1.0)).beta(factor(random, 0.0));
-    let either = [Accuracy::F32, Accuracy::Exact, Accuracy::F16];
-    p = p.accuracy(either[random.usize(..3)]);
-    if !few && random.bool() {
-        p = p.transpose_a();
+fn accuracy(random: &mut Rng) -> Accuracy {
+    [Accuracy::F32, Accuracy::Exact, Accuracy::F16][random.usize(..3)]
+}
+
+/// Half of all operands are dense: what most callers pass, and the loads of whole vectors.
+fn storage(random: &mut Rng) -> Storage {
+    let broadcast = random.u8(..4) == 0;
+    if random.bool() {
+        return Storage { broadcast, ..Storage::default() };
     }
-    if !few && random.bool() {
-        p = p.transpose_b();
+    Storage {
+        pad: random.usize(..9),
+        offset: random.usize(..9),
+        column_major: random.bool(),
+        broadcast,
+        spread: if random.u8(..4) == 0 { random.usize(1..4) } else { 0 },
     }
-    if !few && random.u8(..3) == 0 {
-        p = p.bias();
-    }
+}
+
+/// A problem of any kind.
+fn any(random: &mut Rng) -> Case {
+    let [m, n, k] = [(); 3].map(|()| extent(random));
+    let [a, b, c] = ELEMENTS[random.usize(..ELEMENTS.len())];
     let functions = [Activation::None, Activation::None, Activation::Relu, Activation::Gelu];
-    if !few {
-        p = p.activation(functions[random.usize(..4)]);
-    }
-    let mut layouts: [Storage; 3] = std::array::from_fn(|_| match (few, whole) {
-        (false, _) => storage(random),
-        (_, true) => {
-            Storage { pad: 4 * random.usize(..3), offset: 4 * random.usize(..3), ..one(random) }
-        }
-        (_, false) => Storage { pad: random.usize(..9), offset: random.usize(..9), ..one(random) },
-    });
+    let mut p = Gemm::new(m, n, k)
+        .batch(batch(random))
+        .elements(a, b, c)
+        .alpha(factor(random, 1.0))
+        .beta(factor(random, 0.0))
+        .accuracy(accuracy(random))
+        .activation(functions[random.usize(..functions.len())]);
+    p = if random.bool() { p.transpose_a() } else { p };
+    p = if random.bool() { p.transpose_b() } else { p };
+    p = if random.u8(..3) == 0 { p.bias() } else { p };
+    let mut layouts = [(); 3].map(|()| storage(random));
     layouts[2].broadcast = false; // products of a batch have each their own C
-    let bias =
-        if few { Storage::default() } else { Storage { column_major: false, ..storage(random) } };
+    let bias = Storage { column_major: false, ..storage(random) };
     Case { layouts, bias, ..Case::dense("random", p) }
 }
 
-fn one(random: &mut Rng) -> Storage {
-    Storage { broadcast: random.u8(..4) == 0, ..Storage::default() }
+/// A problem of few renderings, 16 with two sizes of tile: f32 plain, or f16 turned with a bias and
+/// ReLU; all extents and offsets whole vectors of four, or odd rows; always something to sum.
+fn plain(random: &mut Rng) -> Case {
+    let (half, whole) = (random.bool(), random.bool());
+    let [m, n, k] = [(); 3].map(|()| match extent(random) {
+        size if whole => (size / 4 + 1) * 4,
+        size => size | 1,
+    });
+    let alpha = random.f64() * 4.0 - 2.0;
+    let mut p = Gemm::new(m, n, k).batch(batch(random)).alpha(alpha).beta(factor(random, 0.0));
+    p = p.accuracy(accuracy(random));
+    if half {
+        p = p.elements(F16, F16, F16).transpose_a().transpose_b().bias();
+        p = p.activation(Activation::Relu);
+    }
+    let step = if whole { 4 } else { 1 };
+    let mut layouts = [(); 3].map(|()| Storage {
+        pad: step * random.usize(..9),
+        offset: step * random.usize(..9),
+        broadcast: random.u8(..4) == 0,
+        ..Storage::default()
+    });
+    layouts[2].broadcast = false;
+    Case { layouts, ..Case::dense("random", p) }
 }
 
-/// Tries problems until there were [`FULL`], or, unless all are asked for, the time is over.
+/// Tries [`FULL`] problems or, unless all are asked for, as many as the time allows.
 fn prove(ctx: &Context, time: Duration) {
     let effort = Effort::of_environment();
     let seed = effort.seed();
     let gpu = ctx.device().gpu();
     let few = effort == Effort::Quick && gpu.is_some_and(|gpu| gpu.is_software());
-    let pool = if few { Pool::Few } else { Pool::All };
+    let draw = if few { plain } else { any };
     println!("random problems on {}: {}", ctx.adapter(), effort.again(seed));
     let (has_f16, has_f64) = gpu.map_or((true, true), |gpu| (gpu.has_f16(), gpu.has_f64()));
     let start = Instant::now();
     let (mut tried, mut refused, mut worst) = (0, 0, 0.0_f64);
     while tried < FULL && (effort == Effort::Full || start.elapsed() < time) {
         let seed = seed.wrapping_add(tried);
-        let case = draw(seed, pool);
+        let case = draw(&mut Rng::with_seed(seed));
         let fault = |error: Error| {
             panic!("{}: {error}: {case:?}, on {}", effort.again(seed), ctx.adapter())
         };

@@ -8,7 +8,7 @@ in the other order if a ratio matters:
     python3 benches/peers/gemm_torch.py > peer.csv
     target/release/gvpie bench gemm --csv > f32.csv
     target/release/gvpie bench gemm --csv --accuracy exact > exact.csv
-    target/release/gvpie bench gemm --csv --dtype f16 > f16.csv
+    target/release/gvpie bench gemm --csv --dtype f16 --accuracy f16 > f16.csv
     target/release/gvpie bench gemm --csv --dtype f64 > f64.csv
 
 usage: gemm_torch.py [f32] [tf32] [f16] [f64] [--shape MxNxK | --shape BxMxNxK]...
