@@ -138,6 +138,20 @@ fn gemm_promotes_and_never_narrows_unasked() {
 }
 
 #[test]
+fn gemm_keeps_the_accuracy_asked_for() {
+    let f = small();
+    for accuracy in ["f32", "exact", "f16"] {
+        let gemm = ["gemm", "a.npy", "b.npy", "-o", "c.npy", "--json", "--accuracy", accuracy];
+        let output = on_cpu(&f, &gemm);
+        succeeded(&output);
+        let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(report["accuracy"], accuracy);
+        // Exact in f16 too.
+        assert_eq!(load::<f32>(&f.path().join("c.npy")).1, [4.0, 5.0, 10.0, 11.0]);
+    }
+}
+
+#[test]
 fn gemm_of_nothing_and_of_nan() {
     let f = small();
     c_order::<f32>(&f, "wide.npy", &[2, 0], &[]);
@@ -223,6 +237,8 @@ fn usage_errors_exit_with_2() {
         &["gemm", "a.npy", "b.npy", "-o", "c.npy", "--accuracy", "f8"],
         &["bench", "--shape", "4096"],
         &["bench", "nonsense"],
+        &["bench", "gemm", "--accuracy", "f64"],
+        &["bench", "gemm", "--out", "i32"],
         &["tune", "--shape", "64x64"],
         &["tune", "--op", "nonsense"],
         &["tune", "--reset", "--dry-run"],
@@ -244,7 +260,7 @@ fn help_reads_like_a_manual() {
     for (arguments, words) in [
         (&["help"][..], &["Examples:", "Environment:", "Exit status:", "gemm", "NO_COLOR"][..]),
         (&["help", "gemm"], &["--transpose-a", "--beta", "Fortran"]),
-        (&["help", "bench"], &["--csv", "median", "--shape"]),
+        (&["help", "bench"], &["--csv", "median", "--shape", "--accuracy", "--out", "exact"]),
         (&["help", "tune"], &["tune.json", "--dry-run", "--reset", "checked", "halving"]),
     ] {
         let output = gvpie(arguments).output().unwrap();
@@ -293,6 +309,7 @@ fn the_tour_and_doctor_speak_json() {
     let output = on_cpu(&f, &["gemm", "a.npy", "b.npy", "-o", "c.npy", "--json"]);
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(report["shape"], serde_json::json!([2, 2]));
+    assert_eq!(report["accuracy"], "f32");
     let tour = on_cpu(&f, &[]);
     succeeded(&tour);
     let text = String::from_utf8(tour.stdout).unwrap();
@@ -307,10 +324,34 @@ fn bench_prints_csv_of_rfc_4180() {
     succeeded(&output);
     let text = String::from_utf8(output.stdout).unwrap();
     let lines: Vec<&str> = text.split("\r\n").collect();
-    assert_eq!(lines[0], "op,dtype,shape,batch,path,ms_median,rate,unit,adapter,driver");
-    assert!(lines[1].starts_with("gemm,f32,32x32x32,1,cpu-f32,"), "{text}");
-    assert!(lines[2].starts_with("gemm,f32,8x9x10,3,cpu-f32,"), "{text}");
+    let columns = "op,dtype,accuracy,shape,batch,path,ms_median,rate,unit,gbps,adapter,driver";
+    assert_eq!(lines[0], columns);
+    assert!(lines[1].starts_with("gemm,f32,f32,32x32x32,1,cpu-f32,"), "{text}");
+    assert!(lines[2].starts_with("gemm,f32,f32,8x9x10,3,cpu-f32,"), "{text}");
     assert_eq!(lines.len(), 4, "{text}");
+}
+
+#[test]
+fn bench_measures_each_accuracy_and_type() {
+    let f = small();
+    let row = |arguments: &[&str]| {
+        let shape = ["bench", "gemm", "--json", "--shape", "1x64x64"];
+        let output = on_cpu(&f, &[&shape, arguments].concat());
+        succeeded(&output);
+        let rows: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        rows[0].clone()
+    };
+    for accuracy in ["f32", "exact", "f16"] {
+        assert_eq!(row(&["--accuracy", accuracy])["accuracy"], accuracy);
+    }
+    let mixed = row(&["--dtype", "f16", "--out", "f32"]);
+    assert_eq!(mixed["dtype"], "f16->f32");
+    let least = (64.0 + 64.0 * 64.0) * 2.0 + 64.0 * 4.0;
+    let gbps = least / mixed["ms_median"].as_f64().unwrap() / 1e6;
+    assert!((mixed["gbps"].as_f64().unwrap() / gbps - 1.0).abs() < 1e-9, "{mixed}");
+    let text = on_cpu(&f, &["bench", "gemm", "--shape", "8x8x8", "--accuracy", "exact"]);
+    let text = String::from_utf8(text.stdout).unwrap();
+    assert!(text.contains("GB/s") && text.contains(" exact "), "{text}");
 }
 
 #[test]

@@ -6,6 +6,7 @@
 //! `GVPIE_SEED` repeats one.
 
 use crate::adapter::contexts;
+use crate::effort::Effort;
 use gvpie_core::gemm::Activation;
 use gvpie_core::{Backend, Context, ContextOptions, Gemm, Result, Tensor};
 use proptest::prelude::*;
@@ -17,23 +18,13 @@ const U: f64 = 1.0 / (1 << 24) as f64;
 
 /// How many problems a law is tried on, and from which seed.
 fn effort(backend: Backend) -> (u32, u64) {
-    let full = match std::env::var("GVPIE_PROOF").as_deref() {
-        Ok("full") => true,
-        Ok("quick") | Err(_) => false,
-        Ok(other) => panic!("GVPIE_PROOF={other}: expected quick or full"),
+    let effort = Effort::of_environment();
+    let cases = match (backend, effort) {
+        (Backend::Cpu, Effort::Quick) => 96,
+        (Backend::Gpu, Effort::Quick) => 24,
+        (_, Effort::Full) => 4000,
     };
-    let cases = match (backend, full) {
-        (Backend::Cpu, false) => 96,
-        (Backend::Gpu, false) => 24,
-        (_, true) => 4000,
-    };
-    let fresh = || std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
-    let seed = match std::env::var("GVPIE_SEED") {
-        Ok(text) => text.parse().unwrap_or_else(|_| panic!("GVPIE_SEED={text}: expected a number")),
-        Err(_) if full => fresh(),
-        Err(_) => 1,
-    };
-    (cases, seed)
+    (cases, effort.seed())
 }
 
 /// Holds a law against random problems on every back end; a failure is shrunk and shown.

@@ -6,9 +6,11 @@
 mod adapter;
 mod command;
 mod device;
+mod effort;
 mod golden;
 mod house;
 mod laws;
 mod parity;
+mod random;
 mod shaders;
 mod window;

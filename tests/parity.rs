@@ -5,9 +5,9 @@
 //! renderings, which then run side by side; no case is in two of them or in none.
 
 use crate::adapter::{contexts, gpu, gpu_with};
-use gvpie_core::gemm::Activation;
-use gvpie_core::gemm::proof::{Case, Storage, hard_cases};
-use gvpie_core::{Backend, Context, ContextOptions, Error, Gemm, glyph};
+use gvpie_core::gemm::proof::{Case, Storage, hard_cases, hard_inputs};
+use gvpie_core::gemm::{Accuracy, Activation};
+use gvpie_core::{Backend, Context, ContextOptions, DType, Error, Gemm, glyph};
 
 /// The parts of GEMM's table.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -82,6 +82,31 @@ fn gpu_gemm_of_all_element_types_turned_matches() {
 #[test]
 fn gpu_gemm_with_epilogues_matches() {
     check(Part::Epilogues, 27);
+}
+
+/// Where a path splits or rounds operands, it must not show but in its bound: `F32` against the plain
+/// arithmetic of `Exact`, and every element against f64.
+#[test]
+fn gpu_gemm_keeps_its_accuracy_on_hard_inputs() {
+    let Some(gpu) = gpu() else { return };
+    let mut faults = Vec::new();
+    for input in hard_inputs() {
+        let [exact, default, half] = [Accuracy::Exact, Accuracy::F32, Accuracy::F16]
+            .map(|accuracy| input.measure(&gpu, accuracy).unwrap());
+        for found in [&exact, &default, &half] {
+            if found.worst > 1.0 {
+                let (worst, algorithm) = (found.worst, found.algorithm);
+                faults.push(format!("{input:?}: {worst:.3} times the bound, by {algorithm}"));
+            }
+        }
+        // A quarter of u: two results that are as good as exact are not told apart.
+        let allowed = 2.0 * exact.frobenius + DType::F32.unit_roundoff() / 4.0;
+        if default.frobenius > allowed && !input.cancels() {
+            let (algorithm, error, plain) = (default.algorithm, default.frobenius, exact.frobenius);
+            faults.push(format!("{input:?}: {error:.2e} by {algorithm}, {plain:.2e} by exact"));
+        }
+    }
+    assert!(faults.is_empty(), "on {}:\n{}", gpu.adapter(), faults.join("\n"));
 }
 
 #[test]

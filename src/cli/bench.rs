@@ -1,10 +1,10 @@
 //! `gvpie bench`: rates of the operations, from checked results.
 
-use super::gemm::FloatName;
+use super::gemm::{AccuracyName, FloatName};
 use super::{Arguments, Failure};
 use crate::output::print;
 use clap::{Args, ValueEnum};
-use gvpie_core::gemm::GemmPlan;
+use gvpie_core::gemm::{Accuracy, proof};
 use gvpie_core::glyph::{Cell, Glyphs};
 use gvpie_core::{Backend, Bindings, Context, DType, Element, Gemm, Kernel, Tensor, f16};
 use serde::{Deserialize, Serialize};
@@ -32,6 +32,18 @@ pub struct Options {
         value_name = "f16|f32|f64"
     )]
     pub dtype: FloatName,
+    /// Element type of the product, unless it is that of the operands
+    #[arg(long, value_enum, hide_possible_values = true, value_name = "f16|f32|f64")]
+    pub out: Option<FloatName>,
+    /// How sums may be rounded, as in `gvpie gemm`
+    #[arg(
+        long,
+        default_value = "f32",
+        value_enum,
+        hide_possible_values = true,
+        value_name = "f32|exact|f16"
+    )]
+    pub accuracy: AccuracyName,
     /// Print comma-separated values (RFC 4180)
     #[arg(long, conflicts_with = "json")]
     pub csv: bool,
@@ -55,7 +67,7 @@ pub enum Op {
 enum Job {
     Copy,
     Fill,
-    Gemm(Extents),
+    Gemm(Problem),
     Glyph(Cell),
 }
 
@@ -64,7 +76,7 @@ impl std::fmt::Display for Job {
         match self {
             Job::Copy => f.write_str("copy"),
             Job::Fill => f.write_str("fill"),
-            Job::Gemm(e) => write!(f, "gemm {}x{}x{}", e.m, e.n, e.k),
+            Job::Gemm(Problem { shape: e, .. }) => write!(f, "gemm {}x{}x{}", e.m, e.n, e.k),
             Job::Glyph(cell) => write!(f, "glyph {cell}"),
         }
     }
@@ -81,6 +93,45 @@ pub struct Extents {
     pub n: usize,
     /// Length of the sums.
     pub k: usize,
+}
+
+/// A matrix product to measure: dense, α = 1, β = 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// Its extents.
+    pub shape: Extents,
+    /// The elements of A and B.
+    pub dtype: FloatName,
+    /// The elements of C.
+    pub out: FloatName,
+    /// How sums may be rounded.
+    pub accuracy: AccuracyName,
+}
+
+impl Problem {
+    /// The same for the library.
+    pub fn gemm(&self) -> Gemm {
+        let Extents { batch, m, n, k } = self.shape;
+        let (dtype, out) = (self.dtype.into(), self.out.into());
+        let accuracy = Accuracy::from(self.accuracy);
+        Gemm::new(m, n, k).batch(batch).elements(dtype, dtype, out).accuracy(accuracy)
+    }
+
+    /// Its element types, as `f32`, or as `f16->f32` where C has another than A and B.
+    pub fn elements(&self) -> String {
+        let (dtype, out) = (DType::from(self.dtype), DType::from(self.out));
+        if dtype == out { dtype.to_string() } else { format!("{dtype}->{out}") }
+    }
+
+    /// Bytes of A, B and C: none can be moved less than once.
+    fn bytes(&self) -> f64 {
+        let Extents { batch, m, n, k } = self.shape;
+        let (dtype, out) = (DType::from(self.dtype), DType::from(self.out));
+        let of = |rows: usize, columns: usize, dtype: DType| {
+            batch as f64 * rows as f64 * columns as f64 * dtype.size() as f64
+        };
+        of(m, k, dtype) + of(k, n, dtype) + of(m, n, out)
+    }
 }
 
 pub(super) fn parse_shape(text: &str) -> Result<Extents, String> {
@@ -101,8 +152,10 @@ pub(super) fn parse_shape(text: &str) -> Result<Extents, String> {
 pub struct Row {
     /// The operation.
     pub op: &'static str,
-    /// The element type.
-    pub dtype: &'static str,
+    /// The element type; of A and B, and of C where it has another.
+    pub dtype: String,
+    /// How sums may be rounded; empty where nothing is summed.
+    pub accuracy: &'static str,
     /// Extents, without the batch.
     pub shape: String,
     /// Products of the batch.
@@ -115,6 +168,9 @@ pub struct Row {
     pub rate: f64,
     /// The rate's unit.
     pub unit: &'static str,
+    /// The bytes that must be moved at least, over time, in GB/s: what a product of vectors, which
+    /// is bound by memory, is to be judged by.
+    pub gbps: f64,
     /// What computed it.
     pub adapter: String,
     /// Its driver.
@@ -160,11 +216,13 @@ pub fn run(arguments: &Arguments, options: &Options) -> Result<(), Failure> {
     let ctx = arguments.context()?;
     let wanted = |op| options.ops.is_empty() || options.ops.contains(&op);
     let shapes = if options.shape.is_empty() { table(&ctx) } else { options.shape.clone() };
-    let dtype = DType::from(options.dtype);
+    let (dtype, accuracy) = (options.dtype, options.accuracy);
+    let out = options.out.unwrap_or(dtype);
+    let problems = shapes.into_iter().map(|shape| Problem { shape, dtype, out, accuracy });
     let mut jobs = Vec::new();
     jobs.extend(wanted(Op::Copy).then_some(Job::Copy));
     jobs.extend(wanted(Op::Fill).then_some(Job::Fill));
-    jobs.extend(shapes.into_iter().filter(|_| wanted(Op::Gemm)).map(Job::Gemm));
+    jobs.extend(problems.filter(|_| wanted(Op::Gemm)).map(Job::Gemm));
     jobs.extend(Cell::ALL.into_iter().filter(|_| wanted(Op::Glyph)).map(Job::Glyph));
 
     let bar = super::progress(jobs.len() as u64);
@@ -175,7 +233,7 @@ pub fn run(arguments: &Arguments, options: &Options) -> Result<(), Failure> {
         let measured = match job {
             Job::Copy => copy(&ctx),
             Job::Fill => fill(&ctx),
-            Job::Gemm(extents) => gemm(&ctx, extents, dtype).map(Some),
+            Job::Gemm(problem) => gemm(&ctx, problem).map(Some),
             Job::Glyph(cell) => glyph(&ctx, cell).map(Some),
         };
         match measured {
@@ -204,6 +262,7 @@ fn render(rows: &[Row], csv: bool, json: bool) -> String {
             let _ = writer.serialize(Row {
                 ms_median: round(row.ms_median),
                 rate: round(row.rate),
+                gbps: round(row.gbps),
                 ..row.clone()
             });
         }
@@ -217,19 +276,21 @@ fn render(rows: &[Row], csv: bool, json: bool) -> String {
     if let Some(row) = rows.first() {
         text += &format!("{}, {}\n", row.adapter, row.driver);
         text += &format!(
-            "{:<6} {:<5} {:<20} {:>5} {:<22} {:>10} {:>10}\n",
-            "op", "dtype", "shape", "batch", "path", "ms", "rate"
+            "{:<6} {:<8} {:<8} {:<18} {:>5} {:<22} {:>10} {:>6} {:>10}\n",
+            "op", "dtype", "accuracy", "shape", "batch", "path", "ms", "GB/s", "rate"
         );
     }
     for row in rows {
         text += &format!(
-            "{:<6} {:<5} {:<20} {:>5} {:<22} {:>10.4} {:>10} {}\n",
+            "{:<6} {:<8} {:<8} {:<18} {:>5} {:<22} {:>10.4} {:>6} {:>10} {}\n",
             row.op,
             row.dtype,
+            row.accuracy,
             row.shape,
             row.batch,
             row.path,
             row.ms_median,
+            figure(row.gbps),
             figure(row.rate),
             row.unit
         );
@@ -273,38 +334,35 @@ pub(super) fn median_time(
 fn row(ctx: &Context, op: &'static str, time: Duration) -> Row {
     Row {
         op,
-        dtype: "f32",
+        dtype: String::new(),
+        accuracy: "",
         shape: String::new(),
         batch: 1,
         path: String::new(),
         ms_median: time.as_secs_f64() * 1e3,
         rate: 0.0,
         unit: "",
+        gbps: 0.0,
         adapter: ctx.adapter(),
         driver: ctx.driver(),
     }
 }
 
-/// A GEMM of f16, f32 or f64.
-pub(super) fn gemm(ctx: &Context, extents: Extents, dtype: DType) -> Result<Row, Failure> {
-    let Extents { batch, m, n, k } = extents;
-    let problem = Gemm::new(m, n, k).batch(batch).elements(dtype, dtype, dtype);
-    let plan = problem.plan(ctx)?;
-    let measured = match dtype {
-        DType::F16 => measure::<f16>(ctx, &plan, extents),
-        DType::F64 => measure::<f64>(ctx, &plan, extents),
-        _ => measure::<f32>(ctx, &plan, extents),
-    };
-    let time = measured?;
-    Ok(Row {
-        dtype: dtype.name(),
-        shape: format!("{m}x{n}x{k}"),
-        batch,
-        path: plan.algorithm().to_string(),
-        rate: problem.flops() / time.as_secs_f64() / 1e12,
-        unit: "TFLOP/s",
-        ..row(ctx, "gemm", time)
-    })
+/// A matrix product.
+pub(super) fn gemm(ctx: &Context, problem: Problem) -> Result<Row, Failure> {
+    match problem.dtype {
+        FloatName::F16 => gemm_of::<f16>(ctx, problem),
+        FloatName::F32 => gemm_of::<f32>(ctx, problem),
+        FloatName::F64 => gemm_of::<f64>(ctx, problem),
+    }
+}
+
+fn gemm_of<T: Number>(ctx: &Context, problem: Problem) -> Result<Row, Failure> {
+    match problem.out {
+        FloatName::F16 => measure::<T, f16>(ctx, problem),
+        FloatName::F32 => measure::<T, f32>(ctx, problem),
+        FloatName::F64 => measure::<T, f64>(ctx, problem),
+    }
 }
 
 /// A number that random operands are made of and results are checked in.
@@ -338,44 +396,50 @@ pub(super) fn operands<T: Number>(e: Extents) -> (Vec<T>, Vec<T>) {
     (draw(e.batch * e.m * e.k), draw(e.batch * e.k * e.n))
 }
 
-fn measure<T: Number>(ctx: &Context, plan: &GemmPlan, e: Extents) -> Result<Duration, Failure> {
+fn measure<T: Number, C: Number>(ctx: &Context, problem: Problem) -> Result<Row, Failure> {
+    let e = problem.shape;
+    let gemm = problem.gemm();
+    let plan = gemm.plan(ctx)?;
     let (a, b) = operands::<T>(e);
     let ta = ctx.upload([e.batch, e.m, e.k], &a)?;
     let tb = ctx.upload([e.batch, e.k, e.n], &b)?;
-    let mut c = ctx.zeros::<T>([e.batch, e.m, e.n])?;
+    let mut c = ctx.zeros::<C>([e.batch, e.m, e.n])?;
     let time = median_time(ctx, RUNS, TARGET, |batch| plan.record(batch, &ta, &tb, &mut c))?;
-    spot_check(e, &a, &b, &c)?;
-    Ok(time)
+    spot_check(&gemm, &a, &b, &c)?;
+    Ok(Row {
+        dtype: problem.elements(),
+        accuracy: problem.accuracy.name(),
+        shape: format!("{}x{}x{}", e.m, e.n, e.k),
+        batch: e.batch,
+        path: plan.algorithm().to_string(),
+        rate: gemm.flops() / time.as_secs_f64() / 1e12,
+        unit: "TFLOP/s",
+        gbps: problem.bytes() / time.as_secs_f64() / 1e9,
+        ..row(ctx, "gemm", time)
+    })
 }
 
 /// Recomputes corners and random elements in double precision.
-pub(super) fn spot_check<T: Number>(
-    e: Extents,
+pub(super) fn spot_check<T: Number, C: Number>(
+    problem: &Gemm,
     a: &[T],
     b: &[T],
-    c: &Tensor<T>,
+    c: &Tensor<C>,
 ) -> Result<(), Failure> {
+    let (batch, m, n, k) = (problem.count(), problem.rows(), problem.columns(), problem.depth());
     let mut random = fastrand::Rng::with_seed(2);
-    let corner = [(0, 0, 0), (e.batch - 1, e.m - 1, e.n - 1)];
-    let drawn =
-        (0..62).map(|_| (random.usize(..e.batch), random.usize(..e.m), random.usize(..e.n)));
+    let corner = [(0, 0, 0), (batch - 1, m - 1, n - 1)];
+    let drawn = (0..62).map(|_| (random.usize(..batch), random.usize(..m), random.usize(..n)));
     let wide: fn(T) -> f64 = T::into;
-    // The working precision is the element's own, but f32 at least.
-    let stored = T::DTYPE.unit_roundoff();
-    let working = stored.min(DType::F32.unit_roundoff());
     for (index, i, j) in corner.into_iter().chain(drawn).collect::<Vec<_>>() {
-        let (mut sum, mut size) = (0.0, 0.0);
-        for l in 0..e.k {
-            let term = wide(a[(index * e.m + i) * e.k + l]) * wide(b[(index * e.k + l) * e.n + j]);
-            sum += term;
-            size += f64::abs(term);
-        }
+        let factors =
+            (0..k).map(|l| (wide(a[(index * m + i) * k + l]), wide(b[(index * k + l) * n + j])));
+        let (expected, bound) = proof::element(problem, factors, 0.0, 0.0);
         let view = c.view().slice(0, index..index + 1)?.slice(1, i..i + 1)?.slice(2, j..j + 1)?;
-        let found = wide(view.download()?[0]);
-        let bound = (e.k as f64 + 4.0) * working * size + stored * f64::abs(sum);
-        let close = (found - sum).abs() <= bound; // false for NaN too
+        let found: f64 = view.download()?[0].into();
+        let close = (found - expected).abs() <= bound; // false for NaN too
         if !close {
-            let words = format!("C[{index}, {i}, {j}] is {found}, {sum} in double precision");
+            let words = format!("C[{index}, {i}, {j}] is {found}, {expected} in double precision");
             return Err(Failure::Wrong(words));
         }
     }
@@ -398,12 +462,14 @@ fn bandwidth_grid(words: usize) -> [u32; 3] {
 }
 
 fn bandwidth_row(ctx: &Context, op: &'static str, words: usize, bytes: f64, time: Duration) -> Row {
+    let rate = bytes / time.as_secs_f64() / 1e9;
     Row {
-        dtype: "u32",
+        dtype: "u32".into(),
         shape: words.to_string(),
         path: "wgsl".into(),
-        rate: bytes / time.as_secs_f64() / 1e9,
+        rate,
         unit: "GB/s",
+        gbps: rate,
         ..row(ctx, op, time)
     }
 }
@@ -475,12 +541,14 @@ pub(super) fn glyph(ctx: &Context, cell: Cell) -> Result<Row, Failure> {
     if picture.download()? != expected.download()? {
         return Err(Failure::Wrong(format!("{} differs from the CPU's picture", plan.algorithm())));
     }
+    let rate = problem.bytes() / time.as_secs_f64() / 1e9;
     Ok(Row {
-        dtype: "rgba8",
+        dtype: "rgba8".into(),
         shape: format!("{columns}x{rows}"),
         path: plan.algorithm().to_string(),
-        rate: problem.bytes() / time.as_secs_f64() / 1e9,
+        rate,
         unit: "GB/s",
+        gbps: rate,
         ..row(ctx, "glyph", time)
     })
 }
@@ -502,14 +570,38 @@ mod tests {
     #[test]
     fn a_wrong_element_is_found() {
         let ctx = Context::on(Backend::Cpu).unwrap();
-        let e = Extents { batch: 1, m: 1, n: 1, k: 2 };
+        let p = Gemm::new(1, 1, 2);
         let (a, b) = ([1.0_f32, 2.0], [3.0_f32, 4.0]);
-        let right = ctx.upload([1, 1, 1], &[11.0_f32]).unwrap();
-        spot_check(e, &a, &b, &right).unwrap();
+        let of = |p: &Gemm, c: f32| spot_check(p, &a, &b, &ctx.upload([1, 1, 1], &[c]).unwrap());
+        of(&p, 11.0).unwrap();
         for wrong in [11.001_f32, f32::NAN] {
-            let c = ctx.upload([1, 1, 1], &[wrong]).unwrap();
-            assert!(matches!(spot_check(e, &a, &b, &c), Err(Failure::Wrong(_))));
+            assert!(matches!(of(&p, wrong), Err(Failure::Wrong(_))));
         }
+        // Two roundings of 2^-11 of 11 are 0.0107.
+        let half = p.accuracy(Accuracy::F16);
+        of(&half, 11.01).unwrap();
+        assert!(matches!(of(&half, 11.011), Err(Failure::Wrong(_))));
+    }
+
+    #[test]
+    fn the_least_traffic_is_that_of_the_operands() {
+        let shape = Extents { batch: 2, m: 3, n: 5, k: 7 };
+        let (dtype, out, accuracy) = (FloatName::F16, FloatName::F32, AccuracyName::F32);
+        let problem = Problem { shape, dtype, out, accuracy };
+        assert_eq!(problem.bytes(), 2.0 * (2.0 * 21.0 + 2.0 * 35.0 + 4.0 * 15.0));
+        assert_eq!(problem.elements(), "f16->f32");
+        assert_eq!(Problem { out: dtype, ..problem }.elements(), "f16");
+    }
+
+    #[test]
+    fn the_peer_s_script_has_the_same_table_and_columns() {
+        let script = include_str!("../../benches/peers/gemm_torch.py");
+        let rows = TABLE.map(|(batch, [m, n, k])| format!("    ({batch}, {m}, {n}, {k}),\n"));
+        assert!(script.contains(&format!("TABLE = [\n{}]\n", rows.concat())));
+        let ctx = Context::on(Backend::Cpu).unwrap();
+        let text = render(&[row(&ctx, "gemm", Duration::ZERO)], true, false);
+        let columns = text.lines().next().unwrap();
+        assert!(script.contains(&format!("COLUMNS = \"{columns}\"\n")), "{columns}");
     }
 
     #[test]
@@ -519,8 +611,8 @@ mod tests {
         let one =
             Row { shape: "2x2x2".into(), driver: "a, \"b\"".into(), ..row(&ctx, "gemm", time) };
         let text = render(&[one], true, false);
-        let expected = "op,dtype,shape,batch,path,ms_median,rate,unit,adapter,driver\r\n\
-                        gemm,f32,2x2x2,1,,1.5,0.0,,cpu,\"a, \"\"b\"\"\"\r\n";
+        let expected = "op,dtype,accuracy,shape,batch,path,ms_median,rate,unit,gbps,adapter,driver\r\n\
+             gemm,,,2x2x2,1,,1.5,0.0,,0.0,cpu,\"a, \"\"b\"\"\"\r\n";
         assert_eq!(text, expected);
     }
 }

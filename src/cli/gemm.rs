@@ -40,7 +40,7 @@ pub struct Options {
     #[arg(long, value_name = "C0.npy", requires = "beta")]
     pub c: Option<PathBuf>,
     /// How sums may be rounded: f32 (as accurate as f32), exact (plain f32 arithmetic), f16
-    /// (products of f16 permitted)
+    /// (operands may be rounded to f16)
     #[arg(
         long,
         default_value = "f32",
@@ -62,6 +62,17 @@ pub enum AccuracyName {
     F32,
     Exact,
     F16,
+}
+
+impl AccuracyName {
+    /// As it is written on the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            AccuracyName::F32 => "f32",
+            AccuracyName::Exact => "exact",
+            AccuracyName::F16 => "f16",
+        }
+    }
 }
 
 impl From<AccuracyName> for Accuracy {
@@ -130,6 +141,7 @@ pub fn run(arguments: &Arguments, options: &Options) -> Result<(), Failure> {
             "op": "gemm",
             "shape": shape.dims(),
             "dtype": job.problem_dtype.name(),
+            "accuracy": options.accuracy.name(),
             "path": algorithm.to_string(),
             "adapter": ctx.adapter(),
             "seconds": seconds,

@@ -1,13 +1,14 @@
 //! `gvpie` with no arguments: what this machine computes, shown and verified, in seconds.
 
-use super::bench::{Extents, Row, figure, gemm as measure_gemm, glyph};
+use super::bench::{Extents, Problem, Row, figure, gemm as measure_gemm, glyph};
+use super::gemm::{AccuracyName, FloatName};
 use super::{Arguments, Failure};
 use crate::output::{PendingFile, print};
 use crate::png;
 use gvpie_core::gemm::proof::Case;
 use gvpie_core::glyph::Cell;
 use gvpie_core::glyph::text::Layout;
-use gvpie_core::{Backend, Context, DType, Gemm};
+use gvpie_core::{Backend, Context, Gemm};
 use serde_json::json;
 use std::path::Path;
 
@@ -137,8 +138,9 @@ fn draw(ctx: &Context) -> Result<&'static str, Failure> {
     Ok(name)
 }
 
-fn rate(ctx: &Context, extents: Extents) -> Result<Row, Failure> {
-    measure_gemm(ctx, extents, DType::F32)
+fn rate(ctx: &Context, shape: Extents) -> Result<Row, Failure> {
+    let (dtype, accuracy) = (FloatName::F32, AccuracyName::F32);
+    measure_gemm(ctx, Problem { shape, dtype, out: dtype, accuracy })
 }
 
 fn threads() -> usize {

@@ -15,39 +15,18 @@
 //! One child serves many trials. One that reports a failure, dies, is late or speaks anything else
 //! is ended, and the next trial has a fresh one.
 
-use super::bench::{Extents, Number, median_time, operands, spot_check};
-use super::gemm::{AccuracyName, FloatName};
+use super::bench::{Number, Problem, median_time, operands, spot_check};
+use super::gemm::FloatName;
 use super::{Arguments, Failure};
 use crate::output::print;
-use gvpie_core::gemm::{Accuracy, Algorithm};
-use gvpie_core::{Context, ContextOptions, DType, Gemm, f16};
+use gvpie_core::gemm::Algorithm;
+use gvpie_core::{Context, ContextOptions, f16};
 use serde::{Deserialize, Serialize};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
-
-/// A problem as the tuner names it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Problem {
-    /// Its extents.
-    pub shape: Extents,
-    /// The elements of A, B and C.
-    pub dtype: FloatName,
-    /// How sums may be rounded.
-    pub accuracy: AccuracyName,
-}
-
-impl Problem {
-    /// The same for the library.
-    pub fn gemm(&self) -> Gemm {
-        let Extents { batch, m, n, k } = self.shape;
-        let dtype = DType::from(self.dtype);
-        let accuracy = Accuracy::from(self.accuracy);
-        Gemm::new(m, n, k).batch(batch).elements(dtype, dtype, dtype).accuracy(accuracy)
-    }
-}
 
 /// What the tuner asks for.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -114,29 +93,38 @@ type Measure = Box<dyn FnMut(Algorithm, u32) -> Result<Duration, Failure>>;
 
 fn prepare(ctx: &Context, problem: Problem) -> Result<Measure, Failure> {
     match problem.dtype {
-        FloatName::F16 => prepare_as::<f16>(ctx, problem),
-        FloatName::F32 => prepare_as::<f32>(ctx, problem),
-        FloatName::F64 => prepare_as::<f64>(ctx, problem),
+        FloatName::F16 => prepare_from::<f16>(ctx, problem),
+        FloatName::F32 => prepare_from::<f32>(ctx, problem),
+        FloatName::F64 => prepare_from::<f64>(ctx, problem),
     }
 }
 
-fn prepare_as<T: Number>(ctx: &Context, problem: Problem) -> Result<Measure, Failure> {
+fn prepare_from<T: Number>(ctx: &Context, problem: Problem) -> Result<Measure, Failure> {
+    match problem.out {
+        FloatName::F16 => prepare_to::<T, f16>(ctx, problem),
+        FloatName::F32 => prepare_to::<T, f32>(ctx, problem),
+        FloatName::F64 => prepare_to::<T, f64>(ctx, problem),
+    }
+}
+
+fn prepare_to<T: Number, C: Number>(ctx: &Context, problem: Problem) -> Result<Measure, Failure> {
     let e = problem.shape;
+    let gemm = problem.gemm();
     let ctx = ctx.clone();
     let (a, b) = operands::<T>(e);
     let ta = ctx.upload([e.batch, e.m, e.k], &a)?;
     let tb = ctx.upload([e.batch, e.k, e.n], &b)?;
-    let mut c = ctx.zeros::<T>([e.batch, e.m, e.n])?;
+    let mut c = ctx.zeros::<C>([e.batch, e.m, e.n])?;
     Ok(Box::new(move |algorithm, repeats| {
-        let plan = problem.gemm().plan_with(&ctx, algorithm)?;
+        let plan = gemm.plan_with(&ctx, algorithm)?;
         // No right result holds it, and beta is zero: it shows what was not written, and what was
         // read that must not be.
-        c.write(&vec![T::NAN; c.len()])?;
+        c.write(&vec![C::NAN; c.len()])?;
         plan.run(&ta, &tb, &mut c)?;
         if c.download()?.into_iter().any(|x| Into::<f64>::into(x).is_nan()) {
             return Err(Failure::Wrong("an element was not written".into()));
         }
-        spot_check(e, &a, &b, &c)?;
+        spot_check(&gemm, &a, &b, &c)?;
         let target = Duration::from_millis(10);
         Ok(median_time(&ctx, repeats, target, |batch| plan.record(batch, &ta, &tb, &mut c))?)
     }))
@@ -316,12 +304,14 @@ fn shorten(words: &str) -> String {
 
 #[cfg(all(test, unix))]
 mod tests {
+    use super::super::bench::Extents;
+    use super::super::gemm::AccuracyName;
     use super::*;
 
     fn trial(algorithm: &str) -> Trial {
         let shape = Extents { batch: 1, m: 2, n: 3, k: 4 };
         let (dtype, accuracy) = (FloatName::F32, AccuracyName::F32);
-        let problem = Problem { shape, dtype, accuracy };
+        let problem = Problem { shape, dtype, out: dtype, accuracy };
         Trial { problem, algorithm: algorithm.into(), repeats: 1 }
     }
 

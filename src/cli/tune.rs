@@ -1,12 +1,11 @@
 //! `gvpie tune`: which algorithm is the fastest here, measured and remembered.
 
-use super::bench::{Extents, parse_shape, table};
+use super::bench::{Extents, Problem, parse_shape, table};
 use super::gemm::{AccuracyName, FloatName};
-use super::trial::{self, Examiner, Problem, Trial};
+use super::trial::{self, Examiner, Trial};
 use super::{Arguments, Failure};
 use crate::output::print;
 use clap::{Args, ValueEnum};
-use gvpie_core::gemm::Accuracy;
 use gvpie_core::tune::{self, Choice};
 use gvpie_core::{Context, DType, GpuDevice};
 use indicatif::ProgressBar;
@@ -46,6 +45,9 @@ pub struct Options {
         value_name = "f16|f32|f64"
     )]
     pub dtype: FloatName,
+    /// Element type of the product, unless it is that of the operands
+    #[arg(long, value_enum, hide_possible_values = true, value_name = "f16|f32|f64")]
+    pub out: Option<FloatName>,
     /// How sums may be rounded, as in `gvpie gemm`
     #[arg(
         long,
@@ -85,8 +87,8 @@ const BEATS: f64 = 0.98;
 struct Row {
     shape: String,
     batch: usize,
-    dtype: &'static str,
-    accuracy: String,
+    dtype: String,
+    accuracy: &'static str,
     default: String,
     default_ms: Option<f64>,
     winner: Option<String>,
@@ -167,20 +169,21 @@ pub fn run(arguments: &Arguments, options: &Options) -> Result<(), Failure> {
 
 /// What is asked for, or the part of the bench's table that the device holds.
 fn problems(ctx: &Context, gpu: &GpuDevice, options: &Options) -> Vec<Problem> {
+    let (dtype, accuracy) = (options.dtype, options.accuracy);
+    let out = options.out.unwrap_or(dtype);
     let shapes = if options.shape.is_empty() {
         let limits = gpu.limits();
         let most = limits.max_storage_buffer_binding_size.min(limits.max_buffer_size);
-        let size = DType::from(options.dtype).size();
+        let [input, output] = [dtype, out].map(|name| DType::from(name).size());
         let fits = |e: &Extents| {
-            let largest = (e.m * e.k).max(e.k * e.n).max(e.m * e.n);
-            (e.batch * largest * size) as u64 <= most
+            let largest = ((e.m * e.k).max(e.k * e.n) * input).max(e.m * e.n * output);
+            (e.batch * largest) as u64 <= most
         };
         table(ctx).into_iter().filter(fits).collect()
     } else {
         options.shape.clone()
     };
-    let (dtype, accuracy) = (options.dtype, options.accuracy);
-    shapes.into_iter().map(|shape| Problem { shape, dtype, accuracy }).collect()
+    shapes.into_iter().map(|shape| Problem { shape, dtype, out, accuracy }).collect()
 }
 
 fn reset(arguments: &Arguments, ctx: &Context) -> Result<(), Failure> {
@@ -294,8 +297,8 @@ fn tune(
     Ok(Row {
         shape,
         batch,
-        dtype: DType::from(problem.dtype).name(),
-        accuracy: Accuracy::from(problem.accuracy).to_string(),
+        dtype: problem.elements(),
+        accuracy: problem.accuracy.name(),
         default,
         default_ms,
         winner: found.winner.map(|(name, _)| name),

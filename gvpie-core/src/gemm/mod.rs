@@ -18,12 +18,36 @@
 //!
 //! ## Accuracy
 //!
-//! Sums are in f32 (in f64 if an operand is f64), one rounding a product and sum at most: with unit
-//! roundoff u, |Ĉ − C| ≤ (k + 4)·u·|α|·|op(A)|·|op(B)| + 3u·|β·C|, elementwise (Higham, *Accuracy
-//! and Stability of Numerical Algorithms*, §3.1), to first order in u; f16 and narrower results add
-//! their own rounding once. NaN and infinity propagate as the sums say.
+//! Work is done in f32, in f64 if an element is f64; u is the unit roundoff of that, 2⁻²⁴ or 2⁻⁵³,
+//! and S = |α|·|op(A)|·|op(B)| the magnitude that errors are relative to. To first order in u,
+//! elementwise:
 //!
-//! A bias adds u·(|α|·|op(A)|·|op(B)| + |β·C| + |bias|). ReLU adds nothing. GELU multiplies the
+//! | [`Accuracy`] | bound on \|Ĉ − C\| |
+//! |---|---|
+//! | `Exact` | (k + 4)·u·S + 3u·\|β·C\| |
+//! | `F32` | the same; and ‖Ĉ − C‖/‖C‖ in Frobenius norms at most twice that of `Exact`, plus u/4 |
+//! | `F16` | (2·2⁻¹¹ + 2⁻²² + (k + 4)·2u)·S + 3u·\|β·C\|, and what f16 cannot hold |
+//!
+//! * `Exact`: each product and each sum is rounded once at most, in any order (Higham, *Accuracy and
+//!   Stability of Numerical Algorithms*, 2nd ed. 2002, §3.1).
+//! * `F32` leaves room for operands split in two of f16, whose products are exact in f32 (Ootomo &
+//!   Yokota, *Recovering single precision accuracy from Tensor Cores*, 2022). The norm is held on
+//!   [`proof::hard_inputs`]; where a product cancels to less than 2⁻¹⁰ of S only the first bound
+//!   tells anything.
+//! * `F16`: operands of f32 are rounded to f16, 2⁻¹¹ each; their products are exact, and the units
+//!   that sum them may cut off where others round, hence 2u for u (Blanchard, Higham, Lopez, Mary &
+//!   Pranesh, *Mixed precision block fused multiply-add*, 2020; Fasi, Higham, Mikaitis & Pranesh,
+//!   *Numerical behavior of NVIDIA tensor cores*, 2021). An operand below 2⁻¹⁴ changes by up to
+//!   2⁻²⁵ instead, which adds 2⁻²⁵ of the other's magnitude; one above 65504 may become infinite.
+//!   Operands that are f16 already lose nothing: (k + 4)·2u·S.
+//! * Where an element is f64, all three are `Exact`.
+//!
+//! f16 and narrower results add their own rounding once. NaN and infinity propagate as the sums
+//! say; sums that exceed the working type on the way may become either. Shaders may take f32's
+//! subnormal numbers for zero: that adds |α|·|a·b| for each term with such a factor, and
+//! (k + 4)·2⁻¹²⁶. [`proof::element`] computes all of this, for tests and for callers.
+//!
+//! A bias adds u·(S + |β·C| + |bias|). ReLU adds nothing. GELU multiplies the
 //! error so far by at most 1.13, its steepest slope, and adds u·(12 + 10·|t|)·|C| + 2⁻¹²⁵·|x|,
 //! where x is its argument and t = 2·√(2/π)·(x + 0.044715·x³) the exponential's: t is rounded six
 //! times, WGSL's exp(t) is within 3 + 2·|t| units in the last place of 2u each, its quotient within
@@ -68,13 +92,14 @@ use crate::tensor::{Tensor, TensorView};
 /// How products and sums may be rounded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Accuracy {
-    /// As accurate as f32 arithmetic, by whatever path is fastest.
+    /// As accurate as f32 arithmetic, by whatever path is fastest; the [module](self) says how
+    /// accurate that is.
     #[default]
     F32,
     /// Every product and sum in the working precision itself: plain fused multiply-add.
     Exact,
-    /// Products of operands rounded to f16 are permitted, sums in f32. Without hardware for it,
-    /// computes as `F32`; [`GemmPlan::algorithm`] tells.
+    /// Products of operands rounded to f16 are permitted, sums in f32. Without hardware for it, or
+    /// with an element of f64, computes as `F32`; [`GemmPlan::algorithm`] tells.
     F16,
 }
 

@@ -1,14 +1,19 @@
-//! What proves an implementation of GEMM: one table of hard cases, a naive f64 oracle, and the
-//! bound that the [module](super) promises. Tests, benchmarks, fuzzers and the self-check of the
-//! command all read this one.
+//! What proves an implementation of GEMM: one table of hard cases, one of operands on which accuracy
+//! is hard to keep, a naive f64 oracle, and the bound that the [module](super) promises. Tests,
+//! benchmarks, fuzzers and the self-check of the command all read this one.
 
-use super::{Activation, Algorithm, Gemm};
+mod inputs;
+
+pub use inputs::{Entries, Input, hard_inputs};
+
+use super::{Accuracy, Activation, Algorithm, Gemm};
 use crate::context::Context;
 use crate::element::{DType, Element};
 use crate::error::{Error, Result};
 use crate::shape::span;
 use crate::tensor::TensorView;
 use half::f16;
+use rayon::prelude::*;
 
 /// How one operand of a [`Case`] lies in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -146,27 +151,14 @@ impl Case {
         let c0: Vec<f64> = before.iter().map(|x| x.to_f64()).collect();
         let bias: Vec<f64> = bias.iter().map(|x| x.to_f64()).collect();
         let bias = p.bias.then(|| wide(&bias, &gbias, false));
-        let (expected, bound) = oracle(p, &a, &b, &wide(&c0, &gc, false), bias.as_ref());
+        let expected = oracle(p, &a, &b, &wide(&c0, &gc, false), bias.as_ref());
         let mut inside = vec![false; gc.held];
-        let mut outcome = Outcome {
-            algorithm: plan.algorithm(),
-            worst: 0.0,
-            frobenius: 0.0,
-            result: Vec::with_capacity(expected.len()),
-        };
-        let (mut error_square, mut norm_square) = (0.0, 0.0);
+        let mut result = vec![0.0; expected.len()];
         gc.each(|index, at| {
             inside[at] = true;
-            let found = after[at].to_f64();
-            let error = (found - expected[index]).abs();
-            let part = if error == 0.0 { 0.0 } else { error / bound[index] };
-            outcome.worst = outcome.worst.max(if part.is_nan() { f64::INFINITY } else { part });
-            outcome.result.push(found);
-            error_square += error * error;
-            norm_square += expected[index] * expected[index];
+            result[index] = after[at].to_f64();
         });
-        outcome.frobenius =
-            if norm_square > 0.0 { (error_square / norm_square).sqrt() } else { 0.0 };
+        let outcome = Outcome::of(plan.algorithm(), result, &expected);
         let fault =
             |message: String| Error::Internal { what: format!("GEMM: {}", self.why), message };
         if outcome.worst > 1.0 {
@@ -179,6 +171,28 @@ impl Case {
             Some(at) => Err(fault(format!("element {at}, outside C, was written"))),
             None => Ok(outcome),
         }
+    }
+}
+
+impl Outcome {
+    /// Holds a result against the elements and bounds of the oracle.
+    fn of(algorithm: Algorithm, result: Vec<f64>, expected: &[(f64, f64)]) -> Self {
+        let (mut worst, mut error_square, mut norm_square) = (0.0_f64, 0.0, 0.0);
+        for (&found, &(expected, bound)) in result.iter().zip(expected) {
+            let error = (found - expected).abs();
+            if bound == f64::INFINITY || found == expected || found.is_nan() && expected.is_nan() {
+                // As right as it can be told to be.
+            } else {
+                let part = error / bound;
+                worst = worst.max(if part.is_nan() { f64::INFINITY } else { part });
+            }
+            if found.is_finite() && expected.is_finite() {
+                error_square += error * error;
+                norm_square += expected * expected;
+            }
+        }
+        let frobenius = if norm_square > 0.0 { (error_square / norm_square).sqrt() } else { 0.0 };
+        Outcome { algorithm, worst, frobenius, result }
     }
 }
 
@@ -211,10 +225,11 @@ impl Grid {
     fn new([rows, columns]: [usize; 2], batch: usize, layout: Storage) -> Self {
         let step = layout.spread + 1;
         let (minor, major) = if layout.column_major { (rows, columns) } else { (columns, rows) };
-        let lead = minor * step + layout.pad;
+        // Of nothing as of one, as dense tensors have it: matrices of C lie apart.
+        let lead = (minor * step + layout.pad).max(1);
         let (row, column) = if layout.column_major { (step, lead) } else { (lead, step) };
         let batch = if layout.broadcast { 1 } else { batch };
-        let strides = [lead * major, row, column];
+        let strides = [lead * major.max(1), row, column];
         let shape = [batch, rows, columns];
         let held = span(&shape, &strides).unwrap_or(0) + layout.offset + 5;
         Grid { shape, strides, offset: layout.offset, held }
@@ -285,43 +300,110 @@ pub(super) fn activated(activation: Activation, x: f64, error: f64, u: f64) -> (
     }
 }
 
-/// The result in f64, term by term, and the bound on each element's error.
-fn oracle(p: &Gemm, a: &Dense, b: &Dense, c: &Dense, bias: Option<&Dense>) -> (Vec<f64>, Vec<f64>) {
-    let (mut values, mut bounds) = (Vec::new(), Vec::new());
-    // Every case's operands promote; were one not to, u would be zero and nothing pass.
+/// Each element of the result in f64 with the bound on its error.
+fn oracle(p: &Gemm, a: &Dense, b: &Dense, c: &Dense, bias: Option<&Dense>) -> Vec<(f64, f64)> {
+    let row = |row: usize| {
+        let (index, i) = (row / p.m, row % p.m);
+        (0..p.n).map(move |j| {
+            let factors = (0..p.k).map(|l| (a.at(index, i, l), b.at(index, l, j)));
+            let old = if p.beta == 0.0 { 0.0 } else { c.at(index, i, j) };
+            element(p, factors, old, bias.map_or(0.0, |bias| bias.at(index, 0, j)))
+        })
+    };
+    (0..p.batch * p.m).into_par_iter().flat_map_iter(row).collect()
+}
+
+/// One element of C in f64, summed term by term from the k pairs of `factors`, what C held and its
+/// bias (neither looked at where the problem has none), and the bound on the error of a computed
+/// one: what the [module](super) promises, and in f64 once more as much, for this sum's own error.
+///
+/// The bound is zero where the element is not finite: a computed one must then be the same infinity,
+/// or NaN too. It is infinite where nothing is promised: sums that may or may not overflow, and
+/// operands that overflow when they are rounded to f16.
+///
+/// ```
+/// use gvpie_core::gemm::{Gemm, proof::element};
+/// let (value, bound) = element(&Gemm::new(1, 1, 2), [(1.0, 3.0), (2.0, -4.0)], 0.0, 0.0);
+/// assert_eq!(value, -5.0);
+/// let first_order = (2.0 + 4.0) * 0.5_f64.powi(24) * (3.0 + 8.0);
+/// assert!(first_order < bound && bound < 1.001 * first_order);
+/// ```
+pub fn element(
+    problem: &Gemm,
+    factors: impl IntoIterator<Item = (f64, f64)>,
+    c: f64,
+    bias: f64,
+) -> (f64, f64) {
+    let p = problem;
+    // Every element type of a plan promotes; were one not to, u would be zero and nothing pass.
     let working = [p.a, p.b, p.c].into_iter().try_fold(DType::F32, DType::promote);
     let u = working.map_or(0.0, DType::unit_roundoff);
-    for index in 0..p.batch {
-        for i in 0..p.m {
-            for j in 0..p.n {
-                let (mut sum, mut size) = (0.0_f64, 0.0_f64);
-                if p.alpha != 0.0 {
-                    for l in 0..p.k {
-                        let term = a.at(index, i, l) * b.at(index, l, j);
-                        sum += term;
-                        size += term.abs();
-                    }
-                }
-                let old = if p.beta == 0.0 { 0.0 } else { p.beta * c.at(index, i, j) };
-                let mut value = p.alpha * sum + old;
-                let (k, size) = (p.k as f64, p.alpha.abs() * size);
-                let mut bound = (k + 4.0) * u * size + 3.0 * u * old.abs();
-                if let Some(bias) = bias {
-                    let addend = bias.at(index, 0, j);
-                    value += addend;
-                    bound += u * (size + old.abs() + addend.abs());
-                }
-                (value, bound) = activated(p.activation, value, bound, u);
-                if working != Some(p.c) {
-                    // Rounding to a narrower C: relative, or half a step among its subnormals.
-                    bound += p.c.unit_roundoff() * (value.abs() + bound) + 2.0_f64.powi(-25);
-                }
-                values.push(value);
-                bounds.push(bound);
+    // Shaders may take f32's subnormal numbers for zero.
+    let tiny = if working == Some(DType::F32) { f64::from(f32::MIN_POSITIVE) } else { 0.0 };
+    let half = p.accuracy == Accuracy::F16 && working == Some(DType::F32);
+    // The most that rounding an operand to f16, if that is permitted, can change it.
+    let rounding = |x: f64, dtype: DType| match x.abs() {
+        _ if !half || dtype == DType::F16 => 0.0,
+        x if x.is_infinite() => 0.0,
+        x if x > largest(DType::F16) => f64::INFINITY,
+        // Relative, or half a step among f16's subnormals.
+        x => (DType::F16.unit_roundoff() * x).max(2.0_f64.powi(-25)),
+    };
+    let (mut sum, mut size, mut rounded) = (0.0_f64, 0.0_f64, 0.0_f64);
+    if p.alpha != 0.0 {
+        for (a, b) in factors {
+            let term = a * b;
+            sum += term;
+            size += term.abs();
+            if half {
+                let (da, db) = (rounding(a, p.a), rounding(b, p.b));
+                rounded += da * b.abs() + a.abs() * db + da * db;
+            }
+            let lost = |x: f64| x != 0.0 && x.abs() < tiny;
+            if lost(a) || lost(b) {
+                rounded += term.abs();
             }
         }
     }
-    (values, bounds)
+    let most = working.map_or(0.0, largest);
+    if sum.abs() == size && size > 2.0 * most {
+        sum *= f64::INFINITY; // in any order
+    }
+    let old = if p.beta == 0.0 { 0.0 } else { p.beta * c };
+    let mut value = p.alpha * sum + old;
+    let (k, alpha) = (p.k as f64, p.alpha.abs());
+    let mut bound = 3.0 * u * old.abs() + alpha * rounded;
+    // Tensor cores cut sums off where others round them.
+    bound += (k + 4.0) * (if half { 2.0 * u } else { u } * alpha * size + tiny * alpha.max(1.0));
+    if p.bias {
+        value += bias;
+        bound += u * (alpha * size + old.abs() + bias.abs());
+    }
+    let on_the_way = size.max(alpha * size + old.abs() + bias.abs());
+    (value, bound) = activated(p.activation, value, bound, u);
+    bound *= 1.0 + (k + 16.0) * u; // what is of second order in u
+    if working == Some(DType::F64) {
+        bound *= 2.0; // the oracle itself errs as much
+    }
+    if working != Some(p.c) {
+        // Rounding to a narrower C: relative, or half a step among its subnormals.
+        bound += p.c.unit_roundoff() * (value.abs() + bound) + 2.0_f64.powi(-25);
+    }
+    match value.is_finite() {
+        _ if !rounded.is_finite() => (value, f64::INFINITY),
+        false => (value, 0.0),
+        true if on_the_way > most || value.abs() + bound > largest(p.c) => (value, f64::INFINITY),
+        true => (value, bound),
+    }
+}
+
+/// The largest finite number of a floating-point type.
+fn largest(dtype: DType) -> f64 {
+    match dtype {
+        DType::F16 => f16::MAX.into(),
+        DType::F64 => f64::MAX,
+        _ => f32::MAX.into(),
+    }
 }
 
 /// The table: sizes 0 and 1, tile edges, primes, strides, broadcasts, factors, element types, and

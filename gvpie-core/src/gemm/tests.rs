@@ -2,7 +2,7 @@ use super::candidates::{all, candidates, fit};
 use super::gpu::factor;
 use super::parts::Parts;
 use super::plan::{Facts, TILES, choose, workspace_bytes};
-use super::proof::{activated, hard_cases};
+use super::proof::{Entries, Input, activated, element, hard_cases, hard_inputs};
 use super::*;
 use crate::device::Backend;
 
@@ -240,6 +240,128 @@ fn the_host_passes_every_hard_case() {
     let ctx = Context::on(Backend::Cpu).unwrap();
     for case in hard_cases() {
         case.check(&ctx, 7).unwrap_or_else(|error| panic!("{case:?}: {error}"));
+    }
+}
+
+#[test]
+fn the_host_keeps_its_accuracy_on_hard_inputs() {
+    let ctx = Context::on(Backend::Cpu).unwrap();
+    for input in hard_inputs() {
+        let found = input.measure(&ctx, Accuracy::Exact).unwrap();
+        assert!(found.worst <= 1.0, "{input:?}: {:.3} times the bound", found.worst);
+        let lost = (input.cancels(), found.frobenius > 1e-6);
+        assert!(matches!(lost, (true, _) | (_, false)), "{input:?}: {:e}", found.frobenius);
+    }
+}
+
+#[test]
+fn the_bound_is_the_documented_one() {
+    let u = 2.0_f64.powi(-24);
+    let p = Gemm::new(1, 1, 1);
+    let of = |p: &Gemm, a: f64, b: f64| element(p, [(a, b)], 0.0, 0.0);
+    let (value, bound) = of(&p, 3.0, -5.0);
+    assert_eq!(value, -15.0);
+    assert!((bound / (5.0 * u * 15.0) - 1.0).abs() < 1e-5, "{bound:e}");
+    assert_eq!(of(&p.clone().accuracy(Accuracy::Exact), 3.0, -5.0), (value, bound));
+
+    let half = p.clone().accuracy(Accuracy::F16);
+    let operand = 2.0_f64.powi(-11);
+    let expected = (2.0 * operand + operand * operand + 10.0 * u) * 15.0;
+    assert!((of(&half, 3.0, -5.0).1 / expected - 1.0).abs() < 1e-4);
+    // f16 operands are rounded no more, and f64 is nothing that f16 may stand for.
+    let halves = half.clone().elements(DType::F16, DType::F16, DType::F32);
+    assert!((of(&halves, 3.0, -5.0).1 / (10.0 * u * 15.0) - 1.0).abs() < 1e-5);
+    let doubles = half.clone().elements(DType::F64, DType::F64, DType::F64);
+    assert!(of(&doubles, 3.0, -5.0).1 < 1e-13);
+    // Below f16's smallest number an operand may become zero or that; above its largest, infinite.
+    let (value, bound) = of(&half, 1e-8, 1.0);
+    assert!(bound > value && bound < 4e-8, "{bound:e}");
+    assert!(of(&half, 65_504.0, 1.0).1 < 65.0);
+    assert_eq!(of(&half, 1e5, 0.0).1, f64::INFINITY);
+
+    // What is not finite is so for certain, or nothing is promised.
+    assert_eq!(of(&p, 1e30, 1e20), (f64::INFINITY, 0.0));
+    assert_eq!(of(&p, f64::NEG_INFINITY, 2.0), (f64::NEG_INFINITY, 0.0));
+    let (nan, bound) = of(&p, f64::INFINITY, 0.0);
+    assert!(nan.is_nan() && bound == 0.0);
+    let mixed = element(&Gemm::new(1, 1, 2), [(3e38, 1.0), (3e38, -1.0)], 0.0, 0.0);
+    assert_eq!(mixed, (0.0, f64::INFINITY));
+    let narrow = p.elements(DType::F32, DType::F32, DType::F16);
+    assert_eq!(of(&narrow, 1e3, 1e3).1, f64::INFINITY);
+    // A subnormal factor may be lost, whatever it meets.
+    let (value, bound) = of(&Gemm::new(1, 1, 1), 1e-40, 1e30);
+    assert!(bound >= value);
+}
+
+#[test]
+fn the_bound_of_f16_permits_f16_and_nothing_coarser() {
+    let half = Gemm::new(1, 1, 1).accuracy(Accuracy::F16);
+    let mut random = fastrand::Rng::with_seed(4);
+    let mut coarse = 0;
+    for _ in 0..10_000 {
+        // Subnormal numbers of f16 among them, and what is below half of its smallest.
+        let mut draw = || f64::from((random.f32() - 0.5) * 2.0_f32.powi(random.i32(-30..=15)));
+        let (a, b) = (draw(), draw());
+        let (value, bound) = element(&half, [(a, b)], 0.0, 0.0);
+        let error = |x: f64, y: f64| (x * y - value).abs();
+        let [x, y] = [a, b].map(|x| half::f16::from_f64(x).to_f64());
+        assert!(error(x, y) <= bound, "{a:e} {b:e}: {:e} {bound:e}", error(x, y));
+        // Two bits fewer, cut off.
+        let [x, y] = [x, y].map(|x| half::f16::from_bits(half::f16::from_f64(x).to_bits() & !3));
+        coarse += u32::from(error(x.to_f64(), y.to_f64()) > bound);
+    }
+    assert!(coarse > 1000, "{coarse}");
+}
+
+/// A product by two f16 for each f32, high·high + high·low + low·high in f32; rows of A and columns
+/// of B brought to at most 1 before and back after, if asked for.
+fn split(input: &Input, scaled: bool) -> Vec<f32> {
+    let [m, n, k] = input.extents;
+    let (a, b) = input.operands();
+    let power = |line: &mut dyn Iterator<Item = f32>| {
+        let largest = line.fold(0.0, |most: f32, x| most.max(x.abs()));
+        if scaled && largest > 0.0 { largest.log2().ceil().exp2() } else { 1.0 }
+    };
+    let rows: Vec<f32> = (0..m).map(|i| power(&mut a[i * k..][..k].iter().copied())).collect();
+    let columns: Vec<f32> = (0..n).map(|j| power(&mut b[j..].iter().step_by(n).copied())).collect();
+    let halves = |x: f32| {
+        let high = half::f16::from_f32(x).to_f32();
+        [high, half::f16::from_f32((x - high) * 2048.0).to_f32() / 2048.0]
+    };
+    let a: Vec<_> = a.iter().enumerate().map(|(at, x)| halves(x / rows[at / k])).collect();
+    let b: Vec<_> = b.iter().enumerate().map(|(at, x)| halves(x / columns[at % n])).collect();
+    let element = |at: usize| {
+        let (i, j) = (at / n, at % n);
+        let (mut large, mut small) = (0.0_f32, 0.0_f32);
+        for l in 0..k {
+            let ([high_a, low_a], [high_b, low_b]) = (a[i * k + l], b[l * n + j]);
+            large += high_a * high_b;
+            small += high_a * low_b + low_a * high_b;
+        }
+        (large + small) * rows[i] * columns[j]
+    };
+    (0..m * n).map(element).collect()
+}
+
+#[test]
+fn hard_inputs_tell_a_guarded_split_from_others() {
+    let ctx = Context::on(Backend::Cpu).unwrap();
+    let extents = [48, 40, 96];
+    let passes = |entries, scaled| {
+        let input = Input { extents, entries };
+        let found = input.judge(Accuracy::F32, Algorithm::Cpu(DType::F32), split(&input, scaled));
+        let exact = input.measure(&ctx, Accuracy::Exact).unwrap().frobenius;
+        found.worst <= 1.0
+            && (input.cancels() || found.frobenius <= 2.0 * exact + 2.0_f64.powi(-26))
+    };
+    for entries in [Entries::Random, Entries::Alternating, Entries::Cancelling, Entries::Hilbert] {
+        assert!(passes(entries, false) && passes(entries, true), "{entries:?}");
+    }
+    // What scaling rows and columns mends, and what it does not.
+    assert!(!passes(Entries::Scaled, false) && passes(Entries::Scaled, true));
+    assert!(!passes(Entries::Huge, false));
+    for entries in [Entries::ScaledWithin, Entries::NonFinite] {
+        assert!(!passes(entries, false) && !passes(entries, true), "{entries:?}");
     }
 }
 
