@@ -11,9 +11,10 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-// 1 + 2^-12, -(1 + 2^-11), the smallest normal number, a NaN, 1, 2^-30
+// 1 + 2^-12, -(1 + 2^-11), the smallest normal number, a NaN, 1, 2^-30, 3 2^-24
 @group(0) @binding(1) var<storage, read> operands: array<f32>;
-// loop count, loop hash, fused, contracted, denormals kept, NaN seen, compensated
+// loop count, loop hash, fused, contracted, denormals kept, NaN seen, compensated,
+// denormal halves kept
 @group(0) @binding(2) var<storage, read_write> answers: array<u32>;
 
 @compute @workgroup_size(1)
@@ -44,4 +45,7 @@ fn selftest() {
     let part = sum - large;
     let lost = (large - (sum - part)) + (small - part);
     answers[6] = u32(lost == small);
+
+    // Three times the smallest half.
+    answers[7] = u32(pack2x16float(vec2<f32>(operands[6], 0.0)) == 3u);
 }

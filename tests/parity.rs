@@ -5,8 +5,8 @@
 //! renderings, which then run side by side; no case is in two of them or in none.
 
 use crate::adapter::{contexts, gpu, gpu_with};
-use gvpie_core::gemm::proof::{Case, Storage, hard_cases, hard_inputs};
-use gvpie_core::gemm::{Accuracy, Activation};
+use gvpie_core::gemm::proof::{Case, Entries, Input, Storage, hard_cases, hard_inputs};
+use gvpie_core::gemm::{Accuracy, Activation, Algorithm};
 use gvpie_core::{Backend, Context, ContextOptions, DType, Error, Gemm, glyph};
 
 /// The parts of GEMM's table.
@@ -85,15 +85,26 @@ fn gpu_gemm_with_epilogues_matches() {
 }
 
 /// Where a path splits or rounds operands, it must not show but in its bound: `F32` against the plain
-/// arithmetic of `Exact`, and every element against f64.
+/// arithmetic of `Exact`, and every element against f64. Problems this small are plain arithmetic
+/// unless told otherwise, so the split is told.
 #[test]
 fn gpu_gemm_keeps_its_accuracy_on_hard_inputs() {
     let Some(gpu) = gpu() else { return };
+    let splits = ["coop-f16x3-128x128x32", "coop-f16x3-64x64x32", "coop-balanced-f16x3-128x128x32"];
     let mut faults = Vec::new();
+    let mut split = 0;
     for input in hard_inputs() {
         let [exact, default, half] = [Accuracy::Exact, Accuracy::F32, Accuracy::F16]
             .map(|accuracy| input.measure(&gpu, accuracy).unwrap());
-        for found in [&exact, &default, &half] {
+        let [m, n, k] = input.extents;
+        let told = splits.iter().filter_map(|name| {
+            let plan = Gemm::new(m, n, k).plan_with(&gpu, name.parse().unwrap()).ok()?;
+            Some(input.measure_plan(&plan, &gpu).unwrap())
+        });
+        let mut f32s: Vec<_> = told.collect();
+        split += f32s.len();
+        f32s.push(default);
+        for found in f32s.iter().chain([&exact, &half]) {
             if found.worst > 1.0 {
                 let (worst, algorithm) = (found.worst, found.algorithm);
                 faults.push(format!("{input:?}: {worst:.3} times the bound, by {algorithm}"));
@@ -101,12 +112,125 @@ fn gpu_gemm_keeps_its_accuracy_on_hard_inputs() {
         }
         // A quarter of u: two results that are as good as exact are not told apart.
         let allowed = 2.0 * exact.frobenius + DType::F32.unit_roundoff() / 4.0;
-        if default.frobenius > allowed && !input.cancels() {
-            let (algorithm, error, plain) = (default.algorithm, default.frobenius, exact.frobenius);
+        for found in f32s.iter().filter(|found| found.frobenius > allowed && !input.cancels()) {
+            let (algorithm, error, plain) = (found.algorithm, found.frobenius, exact.frobenius);
             faults.push(format!("{input:?}: {error:.2e} by {algorithm}, {plain:.2e} by exact"));
         }
     }
     assert!(faults.is_empty(), "on {}:\n{}", gpu.adapter(), faults.join("\n"));
+    if gpu.device().gpu().is_some_and(|device| device.has_tensor_cores()) {
+        assert!(split > 100, "only {split} were split");
+    } else {
+        eprintln!("SKIPPED in part: {} has no tensor cores to split for", gpu.adapter());
+    }
+}
+
+/// Every layout, element type and epilogue on tensor cores, whatever a plan would choose; both where
+/// the split takes the whole of C and where it must leave some of it.
+#[test]
+fn gpu_tensor_cores_match_the_oracle() {
+    let Some(gpu) = gpu() else { return };
+    if !gpu.device().gpu().is_some_and(|device| device.has_tensor_cores()) {
+        eprintln!("SKIPPED: {} has no cooperative matrices of 16x16", gpu.adapter());
+        return;
+    }
+    let mut ran = 0;
+    for case in hard_cases() {
+        for accuracy in [Accuracy::F32, Accuracy::F16] {
+            let problem = case.problem.clone().accuracy(accuracy);
+            let coop = |algorithm: &Algorithm| matches!(algorithm, Algorithm::Coop(_));
+            let candidates = problem.candidates(&gpu).unwrap_or_default();
+            let case = Case { problem, ..case.clone() };
+            // The first is what a plan would choose of them, the last has the smallest tiles.
+            let mut chosen: Vec<_> = candidates.into_iter().filter(coop).collect();
+            if chosen.len() > 2 {
+                chosen.drain(1..chosen.len() - 1);
+            }
+            for algorithm in chosen {
+                case.check_by(algorithm, &gpu, 11)
+                    .unwrap_or_else(|error| panic!("{case:?}, {algorithm}: {error}"));
+                ran += 1;
+            }
+        }
+    }
+    assert!(ran > 200, "only {ran} ran");
+}
+
+/// What is multiplied on tensor cores is packed by kernels that need none, and that run here.
+#[test]
+fn gpu_packs_split_operands() {
+    let Some(gpu) = gpu() else { return };
+    if !gpu.device().gpu().is_some_and(|device| device.has_f16()) {
+        eprintln!("SKIPPED: {} has no f16", gpu.adapter());
+        return;
+    }
+    let tile = |name: &str| match name.parse() {
+        Ok(Algorithm::Coop(tile)) => tile,
+        other => panic!("{name}: {other:?}"),
+    };
+    let (split, balanced) = (tile("coop-f16x3-64x64x32"), tile("coop-balanced-f16x3-128x128x32"));
+    use Entries::*;
+    for (entries, splits) in [
+        (Random, [true, true]),
+        (Scaled, [true, true]),
+        (ScaledWithin, [false, true]),
+        (Alternating, [true, true]),
+        (Hilbert, [true, true]),
+        (Huge, [false, false]),
+        (Sparse(0.5), [true, true]),
+        (ZeroRow, [false, false]),
+        (NonFinite, [false, false]),
+        (Overflowing, [true, false]),
+    ] {
+        let input = Input { extents: [150, 70, 300], entries };
+        let found = [false, true].map(|again| {
+            let tile = if again { balanced } else { split };
+            input.check_packing(&gpu, tile, again).unwrap_or_else(|error| panic!("{error}"))
+        });
+        assert_eq!(found, splits, "{entries:?}");
+    }
+    // Numbers that some devices take for zero: right either way, whatever is made of them.
+    let input = Input { extents: [70, 70, 100], entries: Subnormal };
+    input.check_packing(&gpu, split, false).unwrap_or_else(|error| panic!("{error}"));
+}
+
+/// The split takes what it can: all of C where operands are even or scaled by rows and columns, and,
+/// balanced, where they are scaled along k as well; never a tile that meets infinity.
+#[test]
+fn gpu_tensor_cores_take_what_can_be_split() {
+    let Some(gpu) = gpu() else { return };
+    if !gpu.device().gpu().is_some_and(|device| device.has_tensor_cores()) {
+        eprintln!("SKIPPED: {} has no cooperative matrices of 16x16", gpu.adapter());
+        return;
+    }
+    let split = "coop-f16x3-128x128x32";
+    let balanced = "coop-balanced-f16x3-128x128x32";
+    for (algorithm, entries, left) in [
+        (split, Entries::Random, 0),
+        (split, Entries::Scaled, 0),
+        (split, Entries::Hilbert, 0),
+        (split, Entries::ScaledWithin, 6),
+        (balanced, Entries::Random, 0),
+        (balanced, Entries::ScaledWithin, 0),
+        (balanced, Entries::Scaled, 0),
+    ] {
+        let input = Input { extents: [300, 200, 1000], entries };
+        let problem = Gemm::new(300, 200, 1000);
+        let plan = problem.plan_with(&gpu, algorithm.parse().unwrap()).unwrap();
+        let exact = input.measure(&gpu, Accuracy::Exact).unwrap();
+        for _ in 0..3 {
+            let found = input.measure_plan(&plan, &gpu).unwrap();
+            assert!(found.worst <= 1.0, "{algorithm}, {entries:?}: {}", found.worst);
+            let allowed = 2.0 * exact.frobenius + DType::F32.unit_roundoff() / 4.0;
+            assert!(found.frobenius <= allowed, "{algorithm}, {entries:?}: {:e}", found.frobenius);
+            assert_eq!(plan.left_to_plain().unwrap(), Some([left, 6]), "{algorithm}, {entries:?}");
+        }
+    }
+    let input = Input { extents: [300, 200, 1000], entries: Entries::NonFinite };
+    let plan = Gemm::new(300, 200, 1000).plan_with(&gpu, balanced.parse().unwrap()).unwrap();
+    assert!(input.measure_plan(&plan, &gpu).unwrap().worst <= 1.0);
+    let [left, all] = plan.left_to_plain().unwrap().unwrap();
+    assert!(left > 0 && left <= all, "{left} of {all}");
 }
 
 #[test]

@@ -215,7 +215,8 @@ const WANTED: wgpu::Features = wgpu::Features::TIMESTAMP_QUERY
     .union(wgpu::Features::SHADER_F16)
     .union(wgpu::Features::SHADER_F64)
     .union(wgpu::Features::SHADER_INT64)
-    .union(wgpu::Features::PIPELINE_CACHE);
+    .union(wgpu::Features::PIPELINE_CACHE)
+    .union(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX);
 
 impl Device {
     pub(crate) fn host(pool: Pool) -> Self {
@@ -230,12 +231,17 @@ impl Device {
     ) -> Result<Self> {
         let info = adapter.get_info();
         let features = adapter.features() & WANTED;
+        // SAFETY: what is experimental here is cooperative matrices. Only shaders of this crate use
+        // them (`shader::parse` refuses them in any other), on devices that list the very sizes
+        // and types, and within bounds that their plans have checked.
+        let experimental_features = unsafe { wgpu::ExperimentalFeatures::enabled() };
         let limits = adapter.limits();
         let (device, queue) = adapter
             .request_device(&wgpu::DeviceDescriptor {
                 label: Some("gvpie"),
                 required_features: features,
                 required_limits: limits.clone(),
+                experimental_features,
                 ..Default::default()
             })
             .await
@@ -365,6 +371,23 @@ impl GpuDevice {
     /// Whether shaders may use 64-bit floats.
     pub fn has_f64(&self) -> bool {
         self.features.contains(wgpu::Features::SHADER_F64)
+    }
+
+    /// Whether shaders may multiply 16x16 matrices of f16, summed in f32, in subgroups of 32: what
+    /// our kernels for tensor cores are written for.
+    pub fn has_tensor_cores(&self) -> bool {
+        use wgpu::CooperativeScalarType::{F16, F32};
+        let needed = wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX
+            | wgpu::Features::SHADER_F16
+            | wgpu::Features::SUBGROUP;
+        let fits = |p: &wgpu::CooperativeMatrixProperties| {
+            (p.m_size, p.n_size, p.k_size) == (16, 16, 16)
+                && (p.ab_type, p.cr_type) == (F16, F32)
+                && !p.saturating_accumulation
+        };
+        self.features.contains(needed)
+            && (self.info.subgroup_min_size, self.info.subgroup_max_size) == (32, 32)
+            && self.adapter.cooperative_matrix_properties().iter().any(fits)
     }
 
     /// Whether passes can be timed by the device's own clock.

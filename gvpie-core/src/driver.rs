@@ -15,13 +15,14 @@ use std::mem::offset_of;
 /// Long enough to pass a 16-bit iteration budget.
 const ITERATIONS: u32 = 70_000;
 
-const OPERANDS: [f32; 6] = [
+const OPERANDS: [f32; 7] = [
     1.0 + 1.0 / 4096.0,
     -(1.0 + 1.0 / 2048.0),
     f32::MIN_POSITIVE,
     f32::NAN,
     1.0,
     1.0 / (1 << 30) as f32,
+    3.0 / (1 << 24) as f32,
 ];
 
 /// How a device's arithmetic behaves where WGSL leaves it open.
@@ -38,6 +39,8 @@ pub struct Capabilities {
     pub nan_compares: bool,
     /// Compensated sums (TwoSum) survive the driver's optimiser.
     pub compensation: bool,
+    /// `pack2x16float` keeps halves below the smallest normal one.
+    pub half_denormals: bool,
 }
 
 impl Capabilities {
@@ -48,6 +51,7 @@ impl Capabilities {
         denormals: true,
         nan_compares: true,
         compensation: true,
+        half_denormals: true,
     };
 }
 
@@ -73,7 +77,7 @@ pub(crate) async fn examine(
     let pipeline = pipelines.get(device, &kernel())?;
     let mut operands = Tensor::zeros(device, [OPERANDS.len()].into(), "self-test operands")?;
     operands.write(&OPERANDS)?;
-    let mut answers = Tensor::<u32>::zeros(device, [7].into(), "self-test answers")?;
+    let mut answers = Tensor::<u32>::zeros(device, [8].into(), "self-test answers")?;
     let bindings = Bindings::new()
         .params(&Params { iterations: ITERATIONS })
         .read(&operands)
@@ -103,6 +107,7 @@ fn judge(answers: &[u32]) -> Result<Capabilities, (String, Capabilities)> {
         denormals: yes(4),
         nan_compares: yes(5),
         compensation: yes(6),
+        half_denormals: yes(7),
     };
     let hash =
         (0..ITERATIONS).fold(1_u32, |h, _| h.wrapping_mul(1_664_525).wrapping_add(1_013_904_223));
@@ -122,12 +127,12 @@ mod tests {
     fn only_the_loop_refuses_a_driver() {
         let hash = (0..ITERATIONS)
             .fold(1_u32, |h, _| h.wrapping_mul(1_664_525).wrapping_add(1_013_904_223));
-        let plain = judge(&[ITERATIONS, hash, 0, 0, 0, 0, 0]).unwrap();
+        let plain = judge(&[ITERATIONS, hash, 0, 0, 0, 0, 0, 0]).unwrap();
         assert!(!plain.fused_fma && !plain.compensation);
-        let (fault, found) = judge(&[65_535, 7, 1, 0, 1, 0, 1]).unwrap_err();
+        let (fault, found) = judge(&[65_535, 7, 1, 0, 1, 0, 1, 1]).unwrap_err();
         assert!(fault.contains("65535"), "{fault}");
-        assert!(found.fused_fma && found.denormals && found.compensation && !found.nan_compares);
-        assert!(judge(&[ITERATIONS, hash ^ 1, 1, 1, 1, 1, 1]).is_err());
+        assert!(found.fused_fma && found.denormals && found.half_denormals && !found.nan_compares);
+        assert!(judge(&[ITERATIONS, hash ^ 1, 1, 1, 1, 1, 1, 1]).is_err());
         assert!(judge(&[]).is_err());
     }
 }

@@ -3,7 +3,7 @@
 use crate::cache;
 use crate::device::{Device, GpuDevice};
 use crate::error::{Error, Result};
-use crate::shader::{self, Access, Reflection, Values};
+use crate::shader::{self, Access, Origin, Reflection, Values};
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -114,10 +114,20 @@ impl Kernel {
     /// As [`shader::reflect`].
     pub fn reflect(&self) -> Result<Reflection> {
         let text = self.text()?;
-        let look = || shader::reflect(&self.label, &text, self.entry.as_deref(), &self.constants);
+        let look = || {
+            let parsed = shader::parse(&self.label, &text, self.origin())?;
+            shader::reflection(&self.label, &parsed, self.entry.as_deref(), &self.constants)
+        };
+        match self.origin() {
+            Origin::Given => shader::contained(&self.label, &text, look),
+            Origin::Ours => look(),
+        }
+    }
+
+    fn origin(&self) -> Origin {
         match self.source {
-            Source::Given(_) => shader::contained(&self.label, &text, look),
-            Source::Ours { .. } => look(),
+            Source::Given(_) => Origin::Given,
+            Source::Ours { .. } => Origin::Ours,
         }
     }
 
@@ -208,7 +218,7 @@ impl Pipeline {
         cache: Option<&wgpu::PipelineCache>,
     ) -> Result<Self> {
         let label = kernel.label.as_ref();
-        let parsed = shader::parse(label, text)?;
+        let parsed = shader::parse(label, text, kernel.origin())?;
         let entry = kernel.entry.as_deref();
         let reflection = shader::reflection(label, &parsed, entry, &kernel.constants)?;
         check_limits(gpu, label, &reflection)?;

@@ -14,6 +14,8 @@ use std::sync::OnceLock;
 const SOURCES: &[(&str, &str)] = &[
     ("selftest.wgsl", include_str!("../shaders/selftest.wgsl")),
     ("gemm_simt.wgsl.jinja", include_str!("../shaders/gemm_simt.wgsl.jinja")),
+    ("gemm_coop.wgsl.jinja", include_str!("../shaders/gemm_coop.wgsl.jinja")),
+    ("gemm_pack.wgsl.jinja", include_str!("../shaders/gemm_pack.wgsl.jinja")),
     ("gemm_sum.wgsl.jinja", include_str!("../shaders/gemm_sum.wgsl.jinja")),
     ("gemm_vector.wgsl.jinja", include_str!("../shaders/gemm_vector.wgsl.jinja")),
     ("glyph.wgsl.jinja", include_str!("../shaders/glyph.wgsl.jinja")),
@@ -64,12 +66,25 @@ pub(crate) struct Module {
     pub info: ModuleInfo,
 }
 
+/// Where WGSL comes from, which decides what it may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// From outside the crate: no experimental features.
+    Given,
+    /// A shader of this crate.
+    Ours,
+}
+
 /// Parses and validates WGSL; the error quotes the lines it is about.
-pub(crate) fn parse(label: &str, source: &str) -> Result<Module> {
+pub(crate) fn parse(label: &str, source: &str, origin: Origin) -> Result<Module> {
     let shader = |message: String| Error::Shader { label: label.into(), message };
     let module = naga::front::wgsl::parse_str(source)
         .map_err(|error| shader(error.emit_to_string_with_path(source, label)))?;
-    let info = Validator::new(ValidationFlags::all(), Capabilities::all())
+    let allowed = match origin {
+        Origin::Given => Capabilities::all().difference(Capabilities::COOPERATIVE_MATRIX),
+        Origin::Ours => Capabilities::all(),
+    };
+    let info = Validator::new(ValidationFlags::all(), allowed)
         .validate(&module)
         .map_err(|error| shader(error.emit_to_string_with_path(source, label)))?;
     Ok(Module { module, info })
@@ -153,7 +168,7 @@ pub fn reflect(
     entry: Option<&str>,
     constants: &[(&str, f64)],
 ) -> Result<Reflection> {
-    reflection(label, &parse(label, source)?, entry, constants)
+    reflection(label, &parse(label, source, Origin::Given)?, entry, constants)
 }
 
 pub(crate) fn reflection(
@@ -316,18 +331,33 @@ mod tests {
 
     #[test]
     fn a_shader_that_does_not_compile_is_quoted() {
-        let error = parse("bad", "fn f() -> f32 { return 1u; }").err().unwrap().to_string();
+        let error =
+            parse("bad", "fn f() -> f32 { return 1u; }", Origin::Given).err().unwrap().to_string();
         assert!(error.contains("return 1u"), "{error}");
+    }
+
+    #[test]
+    fn cooperative_matrices_are_for_our_own_shaders() {
+        let source = "enable f16; enable wgpu_cooperative_matrix;
+            @group(0) @binding(0) var<storage, read_write> x: array<f32>;
+            @compute @workgroup_size(32) fn main() {
+                let zero = coop_mat16x16<f32, C>();
+                coopStoreT(zero, &x[0], 16u);
+            }";
+        assert!(parse("ours", source, Origin::Ours).is_ok());
+        assert!(matches!(parse("given", source, Origin::Given), Err(Error::Shader { .. })));
     }
 
     #[test]
     fn hostile_sources_are_refused_not_fatal() {
         let deep = format!("const x = {}1;", "-(".repeat(16_000));
-        assert!(contained("deep", &deep, || parse("deep", &deep).map(drop)).is_err());
+        assert!(
+            contained("deep", &deep, || parse("deep", &deep, Origin::Given).map(drop)).is_err()
+        );
         let chain = format!("const x = 1{};", "+1".repeat(30_000));
-        let _ = contained("chain", &chain, || parse("chain", &chain).map(drop)); // only: returns
+        let _ = contained("chain", &chain, || parse("chain", &chain, Origin::Given).map(drop)); // only: returns
         let long = " ".repeat(MAX_SOURCE + 1);
-        let refused = contained("long", &long, || parse("long", &long).map(drop));
+        let refused = contained("long", &long, || parse("long", &long, Origin::Given).map(drop));
         assert!(matches!(refused, Err(Error::Limit { .. })));
     }
 }

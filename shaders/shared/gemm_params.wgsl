@@ -38,4 +38,24 @@ struct Params {
     c_row: u32,
     c_column: u32,
     c_batch: u32,
+    // Packed operands: steps of 32 of k, strides of the batch in words of 16 bytes, padded rows of
+    // A and columns of B; places of their statistics and of the flags of the tiles, in words.
+    steps: u32,
+    a_packed_batch: u32,
+    b_packed_batch: u32,
+    a_rows: u32,
+    b_rows: u32,
+    a_stats: u32,
+    a_stats_batch: u32,
+    b_stats: u32,
+    b_stats_batch: u32,
+    flags: u32,
+    // Whether a tile was flagged, and the powers of two along k.
+    any: u32,
+    powers: u32,
+    // The tiles that those flags are of: extents, how many side by side, how many in all.
+    flag_m: u32,
+    flag_n: u32,
+    flag_tiles_n: u32,
+    flag_tiles: u32,
 }

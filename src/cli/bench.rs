@@ -4,7 +4,7 @@ use super::gemm::{AccuracyName, FloatName};
 use super::{Arguments, Failure};
 use crate::output::print;
 use clap::{Args, ValueEnum};
-use gvpie_core::gemm::{Accuracy, proof};
+use gvpie_core::gemm::{Accuracy, GemmPlan, proof};
 use gvpie_core::glyph::{Cell, Glyphs};
 use gvpie_core::{Backend, Bindings, Context, DType, Element, Gemm, Kernel, Tensor, f16};
 use serde::{Deserialize, Serialize};
@@ -396,6 +396,15 @@ pub(super) fn operands<T: Number>(e: Extents) -> (Vec<T>, Vec<T>) {
     (draw(e.batch * e.m * e.k), draw(e.batch * e.k * e.n))
 }
 
+/// How a plan computed, and how much of it in another way.
+pub(super) fn path(plan: &GemmPlan) -> gvpie_core::Result<String> {
+    let algorithm = plan.algorithm();
+    Ok(match plan.left_to_plain()? {
+        Some([left, all]) if left > 0 => format!("{algorithm}, {left} of {all} tiles plain"),
+        _ => algorithm.to_string(),
+    })
+}
+
 fn measure<T: Number, C: Number>(ctx: &Context, problem: Problem) -> Result<Row, Failure> {
     let e = problem.shape;
     let gemm = problem.gemm();
@@ -411,7 +420,7 @@ fn measure<T: Number, C: Number>(ctx: &Context, problem: Problem) -> Result<Row,
         accuracy: problem.accuracy.name(),
         shape: format!("{}x{}x{}", e.m, e.n, e.k),
         batch: e.batch,
-        path: plan.algorithm().to_string(),
+        path: path(&plan)?,
         rate: gemm.flops() / time.as_secs_f64() / 1e12,
         unit: "TFLOP/s",
         gbps: problem.bytes() / time.as_secs_f64() / 1e9,

@@ -53,6 +53,7 @@ fn examine(ctx: &Context, found: &[wgpu::AdapterInfo], choice: &AdapterChoice) -
             "denormals": c.denormals,
             "nan_compares": c.nan_compares,
             "compensation": c.compensation,
+            "half_denormals": c.half_denormals,
             "timestamps": ctx.has_timestamps(),
         },
         "memory": { "in_use": usage.in_use, "budget": usage.budget },

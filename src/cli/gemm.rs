@@ -4,7 +4,7 @@ use super::{Arguments, Choice, Failure};
 use crate::npy::{Array, Data, Float, Uploaded};
 use crate::output::{PendingFile, print};
 use clap::{Args, ValueEnum};
-use gvpie_core::gemm::{Accuracy, Algorithm};
+use gvpie_core::gemm::Accuracy;
 use gvpie_core::{Backend, Context, DType, Element, Error, Gemm, Shape, TensorView, f16};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -225,7 +225,7 @@ impl<'o> Job<'o> {
         Ok(Job { options, problem, problem_dtype: dtype, shape, a, b, c0 })
     }
 
-    fn run(&self, ctx: &Context, file: &mut PendingFile) -> Result<(Algorithm, Shape), Failure> {
+    fn run(&self, ctx: &Context, file: &mut PendingFile) -> Result<(String, Shape), Failure> {
         let algorithm = match &self.a.data {
             Data::F16(a) => self.with_a(ctx, a, file),
             Data::F32(a) => self.with_a(ctx, a, file),
@@ -239,7 +239,7 @@ impl<'o> Job<'o> {
         ctx: &Context,
         a: &[A],
         file: &mut PendingFile,
-    ) -> Result<Algorithm, Failure> {
+    ) -> Result<String, Failure> {
         let a = Uploaded::new(ctx, &self.a.shape, self.a.strides(), a)?;
         let a = turn(a.view()?, self.options.transpose_a)?;
         match &self.b.data {
@@ -255,7 +255,7 @@ impl<'o> Job<'o> {
         a: TensorView<'_, A>,
         b: &[B],
         file: &mut PendingFile,
-    ) -> Result<Algorithm, Failure> {
+    ) -> Result<String, Failure> {
         let b = Uploaded::new(ctx, &self.b.shape, self.b.strides(), b)?;
         let b = turn(b.view()?, self.options.transpose_b)?;
         match self.problem_dtype {
@@ -271,7 +271,7 @@ impl<'o> Job<'o> {
         a: TensorView<'_, A>,
         b: TensorView<'_, B>,
         file: &mut PendingFile,
-    ) -> Result<Algorithm, Failure> {
+    ) -> Result<String, Failure> {
         let plan = self.problem.plan(ctx)?;
         let mut c = match &self.c0 {
             Some(c0) => {
@@ -286,7 +286,7 @@ impl<'o> Job<'o> {
         };
         plan.run(a, b, &mut c)?;
         Array::write(file, &self.shape, &c.download()?)?;
-        Ok(plan.algorithm())
+        Ok(super::bench::path(&plan)?)
     }
 }
 

@@ -1,8 +1,9 @@
 //! Which algorithms can compute a problem, in the order in which a model believes in them, and
 //! what a measured one is remembered by.
 
+use super::coop::{COOP_TILES, CoopTile, Products, SPLIT_DEPTH};
 use super::plan::{Algorithm, Facts, TILES, Tile, working, workspace_bytes};
-use super::{Activation, Gemm, vector};
+use super::{Accuracy, Activation, Gemm, vector};
 use crate::device::Backend;
 use crate::element::DType;
 use crate::error::{Error, Result};
@@ -19,6 +20,7 @@ pub(super) fn all() -> Vec<Algorithm> {
     let split = |&(tile, working)| SPLITS.map(|parts| Algorithm::Split(tile, working, parts));
     all.extend(tiles.iter().flat_map(split));
     all.extend(types.map(Algorithm::Vector));
+    all.extend(COOP_TILES.map(Algorithm::Coop));
     all.extend(types.map(Algorithm::Cpu));
     all
 }
@@ -67,15 +69,54 @@ pub(super) fn fit(algorithm: Algorithm, problem: &Gemm, facts: &Facts) -> Result
             }
             fit_limits(algorithm, problem, facts, vector::group(vectors, working))
         }
+        (Algorithm::Coop(_), _) if !facts.tensor_cores => {
+            refuse("there are no tensor cores for it")
+        }
+        (Algorithm::Coop(tile), _) => {
+            let halves = [problem.a, problem.b] == [DType::F16; 2];
+            let (right, depth) = match tile.products {
+                Products::Half => (problem.accuracy == Accuracy::F16, 1),
+                Products::HalfSummed => (problem.accuracy == Accuracy::F32 && halves, 1),
+                Products::Split | Products::Balanced => {
+                    (problem.accuracy == Accuracy::F32 && !halves, SPLIT_DEPTH)
+                }
+            };
+            if tile.products == Products::Balanced && problem.batch != 1 {
+                return refuse("it is for one product at a time");
+            }
+            if !right {
+                return refuse("it is for operands of another type, or another accuracy");
+            }
+            if problem.effective_k() < depth {
+                return refuse(&format!("it is for k of at least {depth}"));
+            }
+            fit_limits(algorithm, problem, facts, [tile.storage(), tile.threads()])
+        }
     }
 }
 
-/// Whether dividing k may pay: where there are fewer than two tiles for each of 132
+/// Whether trying it may pay. Dividing k: where there are fewer than two tiles for each of 132
 /// multiprocessors, up to eight of these, and where each part has enough to sum to be worth adding.
+/// A second try of the split, which costs up to 15 µs where it is not needed: from where plain
+/// arithmetic would take 50 times that.
 fn worth(algorithm: Algorithm, problem: &Gemm) -> bool {
-    let Algorithm::Split(tile, _, parts) = algorithm else { return true };
-    let (tiles, k) = (tiles(&tile, problem), problem.effective_k());
-    tiles < 264.0 && tiles * parts as f64 <= 1056.0 && k >= 1024 && k / parts >= 256
+    let k = problem.effective_k();
+    match algorithm {
+        Algorithm::Split(tile, _, parts) => {
+            let tiles = tiles(&tile, problem);
+            tiles < 264.0 && tiles * parts as f64 <= 1056.0 && k >= 1024 && k / parts >= 256
+        }
+        Algorithm::Coop(CoopTile { products: Products::Balanced, .. }) => large(problem),
+        Algorithm::Coop(CoopTile { products: Products::Split, m: 128, n: 128, .. }) => {
+            !large(problem) || problem.batch > 1
+        }
+        _ => true,
+    }
+}
+
+/// Whether plain arithmetic takes about a millisecond.
+fn large(problem: &Gemm) -> bool {
+    problem.m as f64 * problem.n as f64 * problem.effective_k() as f64 > 1.5e10
 }
 
 /// Tiles of all products.
@@ -91,7 +132,7 @@ fn fit_limits(
     facts: &Facts,
     [storage, threads]: [usize; 2],
 ) -> Result<()> {
-    let workspace = workspace_bytes(algorithm, problem);
+    let workspace = workspace_bytes(algorithm, problem).into_iter().fold(0, u64::max);
     let words = |x| x as u64;
     let checks = [
         ("max_compute_workgroup_storage_size", words(storage), words(facts.workgroup_storage)),
@@ -120,7 +161,7 @@ const PASS: f64 = 6e5;
 /// these numbers is used.
 fn predicted(algorithm: Algorithm, problem: &Gemm) -> f64 {
     let k = problem.effective_k().max(1) as f64;
-    let kept = workspace_bytes(algorithm, problem) as f64;
+    let kept = workspace_bytes(algorithm, problem).iter().sum::<u64>() as f64;
     let adding = if kept == 0.0 { 0.0 } else { PASS + 2.0 * kept * BYTE };
     match algorithm {
         Algorithm::Simt(tile, _) => {
@@ -145,6 +186,26 @@ fn predicted(algorithm: Algorithm, problem: &Gemm) -> f64 {
             // Of the best rate, a third where each value read is used once by each vector.
             let work = 3.0 * words * vectors / MULTIPROCESSORS;
             work.max(words * size * BYTE) + adding
+        }
+        Algorithm::Coop(tile) => {
+            let CoopTile { products, m, n, .. } = tile;
+            // Rates that an H100 reaches, as multiples of plain f32's.
+            let rate = match (products, m * n) {
+                (Products::Half, 32_768..) => 7.3,
+                (Products::Half, 16_384..) => 7.2,
+                (Products::Half, _) => 4.0,
+                (Products::HalfSummed, 16_384..) => 4.5,
+                (Products::HalfSummed, _) => 3.5,
+                (Products::Split | Products::Balanced, 16_384..) => 2.9,
+                (Products::Split | Products::Balanced, 8_192..) => 2.3,
+                (Products::Split | Products::Balanced, _) => 2.1,
+            };
+            let tiles = problem.m.div_ceil(m) as f64 * problem.n.div_ceil(n) as f64;
+            let waves = (tiles * problem.batch as f64 / MULTIPROCESSORS).max(1.0);
+            let depth = tile.depth(problem.effective_k()) as f64;
+            // Packing reads f32 twice and writes as much.
+            let packing = if kept == 0.0 { 0.0 } else { 2.0 * PASS + 3.0 * kept * BYTE };
+            waves * (m * n) as f64 * depth / rate + packing
         }
         Algorithm::Cpu(_) => 1.0, // never one of two
     }

@@ -3,7 +3,7 @@
 use super::layout::{Layout, Load};
 use super::parts::{self, Parts};
 use super::plan::{Algorithm, Operands, TILES, Tile};
-use super::{Activation, Gemm, vector};
+use super::{Activation, Gemm, coop, vector};
 use crate::batch::{Batch, Bindings};
 use crate::buffer::Buffer;
 use crate::context::Context;
@@ -15,40 +15,56 @@ use std::mem::offset_of;
 
 /// WGSL's `Params` of shared/gemm_params.wgsl, field by field.
 #[repr(C)]
-#[derive(Clone, Copy, bytemuck::NoUninit)]
-struct Params {
-    m: u32,
-    n: u32,
-    k: u32,
-    tiles: u32,
-    tiles_n: u32,
-    first: u32,
-    parts: u32,
-    chunk: u32,
-    alpha: f32,
-    beta: f32,
-    alpha_middle: f32,
-    alpha_low: f32,
-    alpha_scale: f32,
-    beta_middle: f32,
-    beta_low: f32,
-    beta_scale: f32,
-    a_offset: u32,
-    a_outer: u32,
-    a_k: u32,
-    a_batch: u32,
-    b_offset: u32,
-    b_outer: u32,
-    b_k: u32,
-    b_batch: u32,
-    bias_offset: u32,
-    bias_row: u32,
-    bias_column: u32,
-    bias_batch: u32,
-    c_offset: u32,
-    c_row: u32,
-    c_column: u32,
-    c_batch: u32,
+#[derive(Clone, Copy, Default, bytemuck::NoUninit)]
+pub(super) struct Params {
+    pub m: u32,
+    pub n: u32,
+    pub k: u32,
+    pub tiles: u32,
+    pub tiles_n: u32,
+    pub first: u32,
+    pub parts: u32,
+    pub chunk: u32,
+    pub alpha: f32,
+    pub beta: f32,
+    pub alpha_middle: f32,
+    pub alpha_low: f32,
+    pub alpha_scale: f32,
+    pub beta_middle: f32,
+    pub beta_low: f32,
+    pub beta_scale: f32,
+    pub a_offset: u32,
+    pub a_outer: u32,
+    pub a_k: u32,
+    pub a_batch: u32,
+    pub b_offset: u32,
+    pub b_outer: u32,
+    pub b_k: u32,
+    pub b_batch: u32,
+    pub bias_offset: u32,
+    pub bias_row: u32,
+    pub bias_column: u32,
+    pub bias_batch: u32,
+    pub c_offset: u32,
+    pub c_row: u32,
+    pub c_column: u32,
+    pub c_batch: u32,
+    pub steps: u32,
+    pub a_packed_batch: u32,
+    pub b_packed_batch: u32,
+    pub a_rows: u32,
+    pub b_rows: u32,
+    pub a_stats: u32,
+    pub a_stats_batch: u32,
+    pub b_stats: u32,
+    pub b_stats_batch: u32,
+    pub flags: u32,
+    pub any: u32,
+    pub powers: u32,
+    pub flag_m: u32,
+    pub flag_n: u32,
+    pub flag_tiles_n: u32,
+    pub flag_tiles: u32,
 }
 
 macro_rules! fields {
@@ -59,7 +75,9 @@ macro_rules! fields {
 pub(super) fn fields() -> Vec<(&'static str, usize)> {
     fields!(m n k tiles tiles_n first parts chunk alpha beta alpha_middle alpha_low alpha_scale
         beta_middle beta_low beta_scale a_offset a_outer a_k a_batch b_offset b_outer b_k b_batch
-        bias_offset bias_row bias_column bias_batch c_offset c_row c_column c_batch)
+        bias_offset bias_row bias_column bias_batch c_offset c_row c_column c_batch
+        steps a_packed_batch b_packed_batch a_rows b_rows a_stats a_stats_batch b_stats
+        b_stats_batch flags any powers flag_m flag_n flag_tiles_n flag_tiles)
 }
 
 /// How a kernel writes C.
@@ -120,6 +138,14 @@ pub(super) struct Launch {
     pub parts: Parts,
 }
 
+impl Launch {
+    /// For tiles of C of these extents.
+    pub fn of_tiles(kernel: Kernel, layout: &Layout<'_>, [m, n]: [usize; 2], parts: Parts) -> Self {
+        let tiles_n = layout.n.div_ceil(n);
+        Launch { kernel, tiles: layout.m.div_ceil(m).saturating_mul(tiles_n), tiles_n, parts }
+    }
+}
+
 /// One rendering of gemm_simt.wgsl.jinja.
 #[derive(Debug, Clone, Copy)]
 struct Variant {
@@ -129,6 +155,8 @@ struct Variant {
     a: Load,
     b: Load,
     ending: Option<Ending>,
+    /// Computes only tiles that are flagged.
+    guarded: bool,
 }
 
 impl Variant {
@@ -145,11 +173,13 @@ impl Variant {
             ("b_type", b.name().into()),
             ("a_load", self.a.name().into()),
             ("b_load", self.b.name().into()),
+            ("guarded", self.guarded.into()),
         ]
         .into();
         let (a_load, b_load) = (self.a.name(), self.b.name());
         let Tile { m, n, k, .. } = tile;
-        let label = format!("gemm {m}x{n}x{k} {a} {a_load}, {b} {b_load}");
+        let guarded = if self.guarded { " guarded" } else { "" };
+        let label = format!("gemm {m}x{n}x{k} {a} {a_load}, {b} {b_load}{guarded}");
         ended(self.ending, label, "gemm_simt.wgsl.jinja", values).entry("gemm")
     }
 }
@@ -160,6 +190,7 @@ impl Variant {
 /// another.
 pub fn kernels() -> Vec<Kernel> {
     let mut all = vector::kernels();
+    all.extend(coop::kernels());
     let loads = || Load::ALL.into_iter().flat_map(|a| Load::ALL.map(|b| (a, b)));
     let both = |ending: Ending| [true, false].map(|vec| Ending { vec, ..ending });
     let types = [DType::F16, DType::F32, DType::F64];
@@ -176,6 +207,7 @@ pub fn kernels() -> Vec<Kernel> {
             a: Load::K4,
             b: Load::K4,
             ending: None,
+            guarded: false,
         };
         let full = working == DType::F32 || (elements, c) == ([DType::F64; 2], DType::F64);
         let tiles = if full { &TILES[..] } else { &[plain.tile] };
@@ -193,6 +225,12 @@ pub fn kernels() -> Vec<Kernel> {
             continue; // epilogues see the working type and C's
         }
         all.extend(both(ending).map(|ending| parts::kernel(working, ending)));
+        for ending in both(ending).into_iter().chain(both(Ending { bias: true, ..ending })) {
+            if working == DType::F32 {
+                let ending = Some(ending);
+                all.push(Variant { ending, guarded: true, ..plain }.kernel());
+            }
+        }
         let mut endings = vec![Ending { bias: true, ..ending }];
         for activation in [Activation::Relu, Activation::Gelu] {
             if (working, activation) == (DType::F64, Activation::Gelu) {
@@ -211,9 +249,7 @@ pub fn kernels() -> Vec<Kernel> {
 
 /// The problem as tiles compute it, and the pass that computes it.
 fn simt(layout: Layout<'_>, tile: Tile, parts: usize) -> (Layout<'_>, Launch) {
-    // The kernel writes along rows; a column-major C is the transpose of Bᵀ·Aᵀ.
-    let turn = layout.c.row == 1 && layout.c.column != 1 && layout.m > 1;
-    let layout = if turn { layout.turn() } else { layout };
+    let layout = layout.along_rows();
     let parts = Parts::divide(layout.k, parts, tile.k);
     let variant = Variant {
         tile,
@@ -222,10 +258,24 @@ fn simt(layout: Layout<'_>, tile: Tile, parts: usize) -> (Layout<'_>, Launch) {
         a: Load::choose(&layout.a, layout.k),
         b: Load::choose(&layout.b, layout.k),
         ending: (parts.count == 1).then(|| layout.ending()),
+        guarded: false,
     };
-    let tiles_n = layout.n.div_ceil(tile.n);
-    let tiles = layout.m.div_ceil(tile.m).saturating_mul(tiles_n);
-    (layout, Launch { kernel: variant.kernel(), tiles, tiles_n, parts })
+    (layout, Launch::of_tiles(variant.kernel(), &layout, [tile.m, tile.n], parts))
+}
+
+/// The pass that computes the flagged tiles of C.
+pub(super) fn guarded(layout: &Layout<'_>, tile: Tile) -> Launch {
+    let variant = Variant {
+        tile,
+        working: layout.working,
+        elements: [layout.a.dtype, layout.b.dtype],
+        a: Load::choose(&layout.a, layout.k),
+        b: Load::choose(&layout.b, layout.k),
+        ending: Some(layout.ending()),
+        guarded: true,
+    };
+    let parts = Parts::divide(layout.k, 1, tile.k);
+    Launch::of_tiles(variant.kernel(), layout, [tile.m, tile.n], parts)
 }
 
 fn launch(algorithm: Algorithm, layout: Layout<'_>) -> Result<(Layout<'_>, Launch)> {
@@ -233,7 +283,9 @@ fn launch(algorithm: Algorithm, layout: Layout<'_>) -> Result<(Layout<'_>, Launc
         Algorithm::Simt(tile, _) => Ok(simt(layout, tile, 1)),
         Algorithm::Split(tile, _, parts) => Ok(simt(layout, tile, parts)),
         Algorithm::Vector(_) => Ok(vector::launch(layout)),
-        Algorithm::Cpu(_) => Err(fault("an algorithm of the host met a GPU")),
+        Algorithm::Coop(_) | Algorithm::Cpu(_) => {
+            Err(fault("an algorithm has no pass of its own on a GPU"))
+        }
     }
 }
 
@@ -244,6 +296,9 @@ fn fault(message: &str) -> Error {
 
 /// Compiles the variant for dense operands, so that the first run does not.
 pub(super) fn prepare(ctx: &Context, problem: &Gemm, algorithm: Algorithm) -> Result<()> {
+    if let Algorithm::Coop(tile) = algorithm {
+        return coop::prepare(ctx, Layout::dense(problem, DType::F32), &tile);
+    }
     let (layout, launch) = launch(algorithm, Layout::dense(problem, algorithm.working()))?;
     ctx.pipeline(&launch.kernel)?;
     if launch.parts.count > 1 {
@@ -276,9 +331,13 @@ pub(super) fn record(
     ctx: &Context,
     problem: &Gemm,
     algorithm: Algorithm,
-    workspace: Option<&Buffer>,
+    workspace: &[Buffer],
     operands: Operands,
 ) -> Result<()> {
+    if let Algorithm::Coop(tile) = algorithm {
+        let layout = Layout::of(problem, DType::F32, &operands);
+        return coop::record(batch, ctx, layout, &tile, workspace, &operands);
+    }
     let (layout, launch) = launch(algorithm, Layout::of(problem, algorithm.working(), &operands))?;
     let params = Params::new(&layout, &launch)?;
     let first = ctx.pipeline(&launch.kernel)?;
@@ -290,11 +349,12 @@ pub(super) fn record(
     let parts = launch.parts;
     if parts.count == 1 {
         let inputs = [a, b].into_iter().chain(bias).collect();
-        let only = Pass { pipeline: first, groups: params.tiles, each: 1, inputs, output: c };
+        let only =
+            Pass { pipeline: first, groups: params.tiles, each: 1, inputs, outputs: vec![c] };
         return only.record(batch, ctx, params, count);
     }
     let needed = parts.bytes([problem.batch, layout.m, layout.n], layout.working);
-    let sums = workspace.filter(|sums| sums.len() >= needed);
+    let sums = workspace.first().filter(|sums| sums.len() >= needed);
     let sums = sums.ok_or_else(|| fault("the workspace is too small"))?;
     let vectors = layout.m.saturating_mul(layout.n.div_ceil(4));
     let first = Pass {
@@ -302,34 +362,35 @@ pub(super) fn record(
         groups: params.tiles,
         each: params.parts,
         inputs: vec![a, b],
-        output: sums,
+        outputs: vec![sums],
     };
     let second = Pass {
         pipeline: ctx.pipeline(&parts::kernel(layout.working, layout.ending()))?,
         groups: word(vectors.div_ceil(parts::THREADS), "vectors of C")?,
         each: 1,
         inputs: std::iter::once(sums).chain(bias).collect(),
-        output: c,
+        outputs: vec![c],
     };
     first.record(batch, ctx, params, count)?;
     second.record(batch, ctx, params, count)
 }
 
 /// One kernel over the batch.
-struct Pass<'a> {
-    pipeline: Pipeline,
+pub(super) struct Pass<'a> {
+    pub pipeline: Pipeline,
     /// Workgroups for each part of a product.
-    groups: u32,
+    pub groups: u32,
     /// Parts of a product.
-    each: u32,
-    inputs: Vec<&'a Buffer>,
-    output: &'a Buffer,
+    pub each: u32,
+    pub inputs: Vec<&'a Buffer>,
+    /// What is bound as writable, C last.
+    pub outputs: Vec<&'a Buffer>,
 }
 
 impl Pass<'_> {
     /// Workgroups run along x and wrap into y; parts and products run along z, and past its limit
     /// in more dispatches.
-    fn record(
+    pub fn record(
         self,
         batch: &mut Batch,
         ctx: &Context,
@@ -348,7 +409,9 @@ impl Pass<'_> {
             for input in &self.inputs {
                 bindings = bindings.buffer(Access::Read, input);
             }
-            bindings = bindings.buffer(Access::ReadWrite, self.output);
+            for output in &self.outputs {
+                bindings = bindings.buffer(Access::ReadWrite, output);
+            }
             batch.dispatch(&self.pipeline, bindings, [x, y, products * self.each])?;
             params.first += products;
         }
@@ -357,7 +420,7 @@ impl Pass<'_> {
 }
 
 impl Params {
-    fn new(layout: &Layout<'_>, launch: &Launch) -> Result<Self> {
+    pub fn new(layout: &Layout<'_>, launch: &Launch) -> Result<Self> {
         let Layout { problem, working, a, b, bias, c, .. } = *layout;
         let [alpha, alpha_middle, alpha_low, alpha_scale] = factor(problem.alpha, working);
         let [beta, beta_middle, beta_low, beta_scale] = factor(problem.beta, working);
@@ -394,13 +457,14 @@ impl Params {
             c_row: word(c.row, "stride of C")?,
             c_column: word(c.column, "stride of C")?,
             c_batch: word(c.batch, "stride of C")?,
+            ..Params::default()
         })
     }
 }
 
 /// A size as the shader's integers hold it. Unused strides of broadcast or single axes may be
 /// larger than any buffer, but never larger than this on a device that could hold the operand.
-fn word(value: usize, what: &str) -> Result<u32> {
+pub(super) fn word(value: usize, what: &str) -> Result<u32> {
     u32::try_from(value).map_err(|_| Error::Limit {
         what: format!("GEMM's {what}"),
         limit: "u32 indices",

@@ -145,6 +145,13 @@ impl<'a> Layout<'a> {
         }
     }
 
+    /// The problem whose C lies along rows, as kernels write it: a column-major C is the transpose
+    /// of Bᵀ·Aᵀ.
+    pub fn along_rows(self) -> Self {
+        let turn = self.c.row == 1 && self.c.column != 1 && self.m > 1;
+        if turn { self.turn() } else { self }
+    }
+
     /// The transposed problem.
     pub fn turn(self) -> Self {
         Layout {

@@ -30,10 +30,12 @@
 //!
 //! * `Exact`: each product and each sum is rounded once at most, in any order (Higham, *Accuracy and
 //!   Stability of Numerical Algorithms*, 2nd ed. 2002, §3.1).
-//! * `F32` leaves room for operands split in two of f16, whose products are exact in f32 (Ootomo &
-//!   Yokota, *Recovering single precision accuracy from Tensor Cores*, 2022). The norm is held on
-//!   [`proof::hard_inputs`]; where a product cancels to less than 2⁻¹⁰ of S only the first bound
-//!   tells anything.
+//! * `F32`, on a GPU with tensor cores and for k ≥ 64, splits operands in two of f16, whose products
+//!   are exact in f32 (Ootomo & Yokota, *Recovering single precision accuracy from Tensor Cores*,
+//!   2022). Rows of A and columns of B are scaled by powers of two before; a tile of C whose rows
+//!   or columns could lose more than the bound by it, as the range of their elements tells, or that
+//!   meet infinity or NaN, is computed as in `Exact`. The norm is held on [`proof::hard_inputs`];
+//!   where a product cancels to less than 2⁻¹⁰ of S only the first bound tells anything.
 //! * `F16`: operands of f32 are rounded to f16, 2⁻¹¹ each; their products are exact, and the units
 //!   that sum them may cut off where others round, hence 2u for u (Blanchard, Higham, Lopez, Mary &
 //!   Pranesh, *Mixed precision block fused multiply-add*, 2020; Fasi, Higham, Mikaitis & Pranesh,
@@ -64,15 +66,23 @@
 //! * Measured at 8192³: 35.4 TFLOP/s staging and multiplying in turn, 40.5 with the next step read
 //!   into registers meanwhile. With 8x16 values a thread, tiles of 128x128 and 128x256 and k steps
 //!   of 8 to 32 all end within 4 % of that; 8x8 values reach 36 to 39, 4x4 reach 25.
-//! * A C of at most eight rows or columns is bound by reading the other operand: 64 MiB of it take
-//!   23 µs where an H100 copies 2.9 TB/s. Kernels of vectors read it once, 16 bytes at a time.
-//! * A C of few tiles leaves multiprocessors idle unless k is divided among them. The parts are
-//!   added in a second pass of about 4 µs, in their order: a plan gives the same bits each time.
+//! * On tensor cores, what decides on an H100 is how loads are scheduled, which the driver's statistics
+//!   and machine code tell: loads from read-only bindings are moved behind the barrier they are to
+//!   be hidden by (254 against 278 TFLOP/s of f16 at 4096³), loads of 8 bytes carry a bounds check
+//!   of five instructions each as those of 16 do (split: 115 against 127), loops of a varying bound
+//!   spill. Two stages in workgroup memory, pairs of neighbouring loads, fragments straight from
+//!   storage, and devices without robust access all measured slower or the same.
+//! * Sums of the split move to f32 accumulators after each 16 of k. Moved every 256 of k they ran at
+//!   113.8 TFLOP/s at 8192³ and 51.4 at 1024³, and erred by 4e-6 where all terms have one sign
+//!   (Hilbert's matrix, k = 1000): tensor cores truncate by about 2.8 u each time they add. Never
+//!   moved, by 1.5e-5 on random operands at k = 4096, where plain f32 errs by 1.2e-6.
 
 mod candidates;
+mod coop;
 mod cpu;
 mod gpu;
 mod layout;
+mod packing;
 mod parts;
 mod plan;
 pub mod proof;
@@ -80,6 +90,7 @@ pub mod proof;
 mod tests;
 mod vector;
 
+pub use coop::{CoopTile, Products};
 pub use gpu::kernels;
 pub use plan::{Algorithm, GemmPlan, Tile};
 

@@ -1,6 +1,7 @@
 //! Checks and choices of GEMM.
 
 use super::candidates::{candidates, fit};
+use super::coop::{self, CoopTile};
 use super::parts::Parts;
 use super::{Activation, Gemm, cpu, gpu, vector};
 use crate::batch::Batch;
@@ -23,6 +24,8 @@ pub enum Algorithm {
     /// For a C of few rows or few columns, on the GPU: one operand is read once, in parts of k where
     /// it has too few columns to occupy the device.
     Vector(DType),
+    /// The GPU's tensor cores, through cooperative matrices.
+    Coop(CoopTile),
     /// The host's vector units, working in this type.
     Cpu(DType),
 }
@@ -35,6 +38,7 @@ impl Algorithm {
             | Algorithm::Split(_, dtype, _)
             | Algorithm::Vector(dtype)
             | Algorithm::Cpu(dtype) => dtype,
+            Algorithm::Coop(_) => DType::F32,
         }
     }
 }
@@ -49,6 +53,7 @@ impl std::fmt::Display for Algorithm {
                 write!(f, "{}-split{parts}", Algorithm::Simt(*tile, *dtype))
             }
             Algorithm::Vector(dtype) => write!(f, "vector-{dtype}"),
+            Algorithm::Coop(tile) => tile.fmt(f),
             Algorithm::Cpu(dtype) => write!(f, "cpu-{dtype}"),
         }
     }
@@ -108,6 +113,8 @@ pub(super) struct Facts {
     pub f64: bool,
     pub workgroup_storage: usize,
     pub invocations: usize,
+    /// Cooperative matrices as our kernels need them.
+    pub tensor_cores: bool,
     /// Bytes of one buffer that a kernel may be given.
     pub binding: u64,
 }
@@ -122,6 +129,8 @@ impl Facts {
                 f64: gpu.has_f64(),
                 workgroup_storage: gpu.limits().max_compute_workgroup_storage_size as usize,
                 invocations: gpu.limits().max_compute_invocations_per_workgroup as usize,
+                // Halves of small numbers are what a split is about.
+                tensor_cores: gpu.has_tensor_cores() && ctx.capabilities().half_denormals,
                 binding: gpu
                     .limits()
                     .max_storage_buffer_binding_size
@@ -134,6 +143,7 @@ impl Facts {
                 f64: false,
                 workgroup_storage: 0,
                 invocations: 0,
+                tensor_cores: false,
                 binding: 0,
             },
         }
@@ -187,19 +197,22 @@ pub(super) fn choose(problem: &Gemm, facts: &Facts) -> Result<Algorithm> {
     })
 }
 
-/// Bytes of device memory that an algorithm keeps sums in between its passes. Pure.
-pub(super) fn workspace_bytes(algorithm: Algorithm, problem: &Gemm) -> u64 {
-    match algorithm {
-        Algorithm::Simt(..) | Algorithm::Cpu(_) => 0,
+/// Bytes of each buffer of device memory that an algorithm uses between its passes. Pure.
+pub(super) fn workspace_bytes(algorithm: Algorithm, problem: &Gemm) -> Vec<u64> {
+    let mut all = match algorithm {
+        Algorithm::Simt(..) | Algorithm::Cpu(_) => Vec::new(),
         Algorithm::Split(tile, working, parts) => {
             let Gemm { m, n, batch, .. } = *problem;
             let parts = Parts::divide(problem.effective_k(), parts, tile.k);
             // A column-major C is computed as its transpose.
             let turns = [[batch, m, n], [batch, n, m]];
-            turns.map(|turn| parts.bytes(turn, working)).into_iter().fold(0, u64::max)
+            vec![turns.map(|turn| parts.bytes(turn, working)).into_iter().fold(0, u64::max)]
         }
-        Algorithm::Vector(working) => vector::workspace(problem, working),
-    }
+        Algorithm::Vector(working) => vec![vector::workspace(problem, working)],
+        Algorithm::Coop(tile) => coop::workspace(&tile, problem).to_vec(),
+    };
+    all.retain(|&bytes| bytes > 0);
+    all
 }
 
 /// A checked, compiled matrix multiplication. Made by [`Gemm::plan`]; run as often as wanted.
@@ -217,7 +230,7 @@ pub struct GemmPlan {
     algorithm: Algorithm,
     /// Of [`workspace_bytes`]. All runs share it: a queue's submissions run in order, and within a
     /// batch each dispatch sees what those before it wrote.
-    workspace: Option<Buffer>,
+    workspace: Vec<Buffer>,
     ctx: Context,
 }
 
@@ -237,7 +250,7 @@ impl GemmPlan {
         };
         // Memory is short now: what needs none is slower, and runs.
         let spare = candidates(&problem, &facts)?;
-        match spare.into_iter().find(|&spare| workspace_bytes(spare, &problem) == 0) {
+        match spare.into_iter().find(|&spare| workspace_bytes(spare, &problem).is_empty()) {
             Some(spare) => Self::by(spare, problem, ctx),
             None => Err(full),
         }
@@ -248,10 +261,9 @@ impl GemmPlan {
         if !matches!(algorithm, Algorithm::Cpu(_)) {
             gpu::prepare(ctx, &problem, algorithm)?;
         }
-        let workspace = match workspace_bytes(algorithm, &problem) {
-            0 => None,
-            bytes => Some(Buffer::zeroed(ctx.device(), bytes, "GEMM's workspace")?),
-        };
+        let allocate = |bytes| Buffer::zeroed(ctx.device(), bytes, "GEMM's workspace");
+        let needed = workspace_bytes(algorithm, &problem).into_iter();
+        let workspace = needed.map(allocate).collect::<Result<_>>()?;
         Ok(GemmPlan { problem, algorithm, workspace, ctx: ctx.clone() })
     }
 
@@ -265,9 +277,24 @@ impl GemmPlan {
         self.algorithm
     }
 
-    /// Bytes of device memory that the plan holds for sums on their way, shared with its clones.
+    /// How many tiles of C, of how many, the last run left to plain f32 arithmetic because their
+    /// operands cannot be split ([module](super)), for a C along rows; `None` for plans that split
+    /// nothing. Waits for the run.
+    ///
+    /// # Errors
+    /// Errors of the device.
+    pub fn left_to_plain(&self) -> Result<Option<[usize; 2]>> {
+        match (self.algorithm, &self.workspace[..]) {
+            (Algorithm::Coop(tile), [_, _, stats]) => {
+                coop::left_to_plain(&tile, &self.problem, stats).map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Bytes of device memory that the plan holds for its passes, shared with its clones.
     pub fn workspace(&self) -> u64 {
-        self.workspace.as_ref().map_or(0, Buffer::len)
+        self.workspace.iter().map(Buffer::len).sum()
     }
 
     /// Computes C ← act(α·op(A)·op(B) + β·C) without waiting for the result.
@@ -380,7 +407,7 @@ impl GemmPlan {
                 Ok(())
             }
             algorithm => {
-                let workspace = self.workspace.as_ref();
+                let workspace = &self.workspace;
                 gpu::record(batch, &self.ctx, p, algorithm, workspace, operands)
             }
         }

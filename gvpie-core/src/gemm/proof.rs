@@ -3,10 +3,11 @@
 //! benchmarks, fuzzers and the self-check of the command all read this one.
 
 mod inputs;
+mod splitting;
 
 pub use inputs::{Entries, Input, hard_inputs};
 
-use super::{Accuracy, Activation, Algorithm, Gemm};
+use super::{Accuracy, Activation, Algorithm, Gemm, GemmPlan};
 use crate::context::Context;
 use crate::element::{DType, Element};
 use crate::error::{Error, Result};
@@ -88,15 +89,28 @@ impl Case {
     /// [`Error::Internal`] if an element is outside its bound or one outside C was written;
     /// whatever the plan and the run return.
     pub fn check(&self, ctx: &Context, seed: u64) -> Result<Outcome> {
+        self.check_plan(&self.problem.plan(ctx)?, ctx, seed)
+    }
+
+    /// The same by this algorithm.
+    ///
+    /// # Errors
+    /// As [`check`](Self::check), and as [`Gemm::plan_with`].
+    pub fn check_by(&self, algorithm: Algorithm, ctx: &Context, seed: u64) -> Result<Outcome> {
+        self.check_plan(&self.problem.plan_with(ctx, algorithm)?, ctx, seed)
+    }
+
+    fn check_plan(&self, plan: &GemmPlan, ctx: &Context, seed: u64) -> Result<Outcome> {
+        use DType::{F16, F32, F64};
         match (self.problem.a, self.problem.b, self.problem.c) {
-            (DType::F32, DType::F32, DType::F32) => self.check_as::<f32, f32, f32>(ctx, seed),
-            (DType::F64, DType::F64, DType::F64) => self.check_as::<f64, f64, f64>(ctx, seed),
-            (DType::F16, DType::F16, DType::F16) => self.check_as::<f16, f16, f16>(ctx, seed),
-            (DType::F16, DType::F16, DType::F32) => self.check_as::<f16, f16, f32>(ctx, seed),
-            (DType::F16, DType::F32, DType::F32) => self.check_as::<f16, f32, f32>(ctx, seed),
-            (DType::F32, DType::F64, DType::F64) => self.check_as::<f32, f64, f64>(ctx, seed),
-            (DType::F32, DType::F32, DType::F16) => self.check_as::<f32, f32, f16>(ctx, seed),
-            (DType::F64, DType::F64, DType::F32) => self.check_as::<f64, f64, f32>(ctx, seed),
+            (F32, F32, F32) => self.check_as::<f32, f32, f32>(plan, ctx, seed),
+            (F64, F64, F64) => self.check_as::<f64, f64, f64>(plan, ctx, seed),
+            (F16, F16, F16) => self.check_as::<f16, f16, f16>(plan, ctx, seed),
+            (F16, F16, F32) => self.check_as::<f16, f16, f32>(plan, ctx, seed),
+            (F16, F32, F32) => self.check_as::<f16, f32, f32>(plan, ctx, seed),
+            (F32, F64, F64) => self.check_as::<f32, f64, f64>(plan, ctx, seed),
+            (F32, F32, F16) => self.check_as::<f32, f32, f16>(plan, ctx, seed),
+            (F64, F64, F32) => self.check_as::<f64, f64, f32>(plan, ctx, seed),
             (a, b, c) => Err(Error::unsupported(
                 format!("the check of {a}, {b} and {c} elements"),
                 "the table holds none",
@@ -106,6 +120,7 @@ impl Case {
 
     fn check_as<A: Number, B: Number, C: Number>(
         &self,
+        plan: &GemmPlan,
         ctx: &Context,
         seed: u64,
     ) -> Result<Outcome> {
@@ -132,7 +147,6 @@ impl Case {
             false => Vec::new(),
         };
 
-        let plan = p.plan(ctx)?;
         let (ta, tb) = (ctx.upload([ga.held], &a)?, ctx.upload([gb.held], &b)?);
         let mut tc = ctx.upload([gc.held], &before)?;
         let out = tc.view_mut().map(|view| gc.of(view))?;

@@ -1,4 +1,5 @@
 use super::candidates::{all, candidates, fit};
+use super::coop::COOP_TILES;
 use super::gpu::factor;
 use super::parts::Parts;
 use super::plan::{Facts, TILES, choose, workspace_bytes};
@@ -14,6 +15,7 @@ fn gpu_facts() -> Facts {
         f64: true,
         workgroup_storage: 49_152,
         invocations: 1024,
+        tensor_cores: false,
         binding: (1 << 31) - 4,
     }
 }
@@ -76,9 +78,53 @@ fn thin_problems_occupy_the_device() {
 }
 
 #[test]
+fn tensor_cores_compute_what_they_can_within_the_accuracy() {
+    let facts = Facts { tensor_cores: true, ..gpu_facts() };
+    let cube = |size| Gemm::new(size, size, size);
+    let halves = |p: Gemm| p.elements(DType::F16, DType::F16, DType::F32);
+    for (problem, expected) in [
+        (cube(4096), "coop-balanced-f16x3-128x128x32"),
+        (cube(2048), "coop-f16x3-128x128x32"),
+        (cube(4096).batch(2), "coop-f16x3-128x128x32"),
+        (cube(1024), "coop-f16x3-128x64x32"),
+        (cube(4096).accuracy(Accuracy::Exact), "simt-f32-128x128x16"),
+        (cube(4096).accuracy(Accuracy::F16), "coop-f16-128x256x32"),
+        (halves(cube(4096)), "coop-summed-128x128x32"),
+        (halves(cube(4096)).accuracy(Accuracy::F16), "coop-f16-128x256x32"),
+        (halves(cube(4096)).accuracy(Accuracy::Exact), "simt-f32-128x128x16"),
+        // Too little of k for the split, and nothing to sum.
+        (Gemm::new(8192, 8192, 63), "simt-f32-128x128x16"),
+        (Gemm::new(8192, 8192, 4096).alpha(0.0), "simt-f32-128x128x16"),
+        (Gemm::new(1, 4096, 4096), "vector-f32"),
+    ] {
+        assert_eq!(chosen(problem.clone(), &facts), expected, "{problem:?}");
+        // Without such hardware the same accuracies are plain arithmetic.
+        assert!(!chosen(problem, &gpu_facts()).starts_with("coop"));
+    }
+    let doubles = cube(512).elements(DType::F64, DType::F64, DType::F64);
+    assert!(chosen(doubles.accuracy(Accuracy::F16), &facts).starts_with("simt-f64"));
+    // Packed operands and their statistics must each fit a binding.
+    let small = Facts { binding: 4096 * 4096 * 4 - 1, ..facts };
+    assert_eq!(chosen(cube(4096), &small), "simt-f32-128x128x16");
+    assert_eq!(chosen(cube(4096), &Facts { workgroup_storage: 32_768, ..facts })[..4], *"coop");
+}
+
+#[test]
+fn tiles_of_tensor_cores_divide_evenly() {
+    for tile in COOP_TILES {
+        let CoopTile { m, n, subgroup_m, subgroup_n, .. } = tile;
+        assert_eq!((m % 64, n % 64, subgroup_m % 16, subgroup_n % 16), (0, 0, 0, 0), "{tile}");
+        assert_eq!((m % subgroup_m, n % subgroup_n), (0, 0), "{tile}");
+        assert!(tile.storage() <= 49_152, "{tile}: {}", tile.storage());
+    }
+}
+
+#[test]
 fn workspaces_fit_and_whole_parts_need_none() {
     let facts = gpu_facts();
-    let needs = |name: &str, p: &Gemm| workspace_bytes(name.parse().unwrap(), p);
+    let needs = |name: &str, p: &Gemm| -> u64 {
+        workspace_bytes(name.parse().unwrap(), p).into_iter().max().unwrap_or(0)
+    };
     let p = Gemm::new(5, 6, 4096);
     // Rows of 5 or of 6, as C may turn out to lie, are padded to 8.
     assert_eq!(needs("simt-f32-32x32x16-split4", &p), 4 * 6 * 8 * 4);

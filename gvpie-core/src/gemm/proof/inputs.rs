@@ -4,7 +4,7 @@
 use super::{Dense, Outcome, oracle};
 use crate::context::Context;
 use crate::error::Result;
-use crate::gemm::{Accuracy, Algorithm, Gemm};
+use crate::gemm::{Accuracy, Algorithm, Gemm, GemmPlan};
 
 /// What A and B hold; numbers of −1 to 1, evenly distributed, where nothing else is said.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -131,11 +131,20 @@ impl Input {
     /// Whatever the plan and the run return.
     pub fn measure(&self, ctx: &Context, accuracy: Accuracy) -> Result<Outcome> {
         let [m, n, k] = self.extents;
-        let (a, b) = self.operands();
         let plan = Gemm::new(m, n, k).accuracy(accuracy).plan(ctx)?;
+        self.measure_plan(&plan, ctx)
+    }
+
+    /// The same by this plan, whose problem must be of these extents.
+    ///
+    /// # Errors
+    /// Whatever the run returns.
+    pub fn measure_plan(&self, plan: &GemmPlan, ctx: &Context) -> Result<Outcome> {
+        let [m, n, k] = self.extents;
+        let (a, b) = self.operands();
         let mut c = ctx.upload([m, n], &vec![f32::NAN; m * n])?; // shows what is not written
         plan.run(&ctx.upload([m, k], &a)?, &ctx.upload([k, n], &b)?, &mut c)?;
-        Ok(self.judge(accuracy, plan.algorithm(), c.download()?))
+        Ok(self.judge(plan.problem().accuracy, plan.algorithm(), c.download()?))
     }
 
     /// Holds a result against the oracle.
