@@ -7,6 +7,7 @@ mod adapter;
 mod command;
 mod device;
 mod effort;
+mod emulated;
 mod golden;
 mod house;
 mod laws;

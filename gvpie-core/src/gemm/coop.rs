@@ -66,7 +66,7 @@ const ROUND: usize = 8;
 pub(super) const SPLIT_DEPTH: usize = 64;
 
 /// Largest first.
-pub(super) const COOP_TILES: [CoopTile; 9] = [
+pub(super) const COOP_TILES: [CoopTile; 10] = [
     CoopTile::new(Products::Half, 128, 256, 64, 64),
     CoopTile::new(Products::Half, 128, 128, 64, 64),
     CoopTile::new(Products::Half, 64, 64, 32, 32),
@@ -76,6 +76,7 @@ pub(super) const COOP_TILES: [CoopTile; 9] = [
     CoopTile::new(Products::Split, 128, 128, 64, 32),
     CoopTile::new(Products::Split, 128, 64, 64, 32),
     CoopTile::new(Products::Split, 64, 64, 32, 32),
+    CoopTile::new(Products::Balanced, 64, 64, 32, 32),
 ];
 
 impl std::fmt::Display for CoopTile {
