@@ -1,12 +1,12 @@
 //! `gvpie bench`: rates of the operations, from checked results.
 
 use super::gemm::{AccuracyName, FloatName};
-use super::{Arguments, Failure};
+use super::{Arguments, Failure, bandwidth};
 use crate::output::print;
 use clap::{Args, ValueEnum};
 use gvpie_core::gemm::{Accuracy, GemmPlan, proof};
 use gvpie_core::glyph::{Cell, Glyphs};
-use gvpie_core::{Backend, Bindings, Context, DType, Element, Gemm, Kernel, Tensor, f16};
+use gvpie_core::{Backend, Context, DType, Element, Gemm, Tensor, f16};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -203,10 +203,10 @@ pub(super) fn table(ctx: &Context) -> Vec<Extents> {
 }
 
 /// Of so many runs a row is the median.
-const RUNS: u32 = 7;
+pub(super) const RUNS: u32 = 7;
 
 /// About how long a run takes.
-const TARGET: Duration = Duration::from_millis(40);
+pub(super) const TARGET: Duration = Duration::from_millis(40);
 
 /// Runs the subcommand.
 ///
@@ -231,8 +231,8 @@ pub fn run(arguments: &Arguments, options: &Options) -> Result<(), Failure> {
     for job in jobs {
         bar.set_message(job.to_string());
         let measured = match job {
-            Job::Copy => copy(&ctx),
-            Job::Fill => fill(&ctx),
+            Job::Copy => bandwidth::copy(&ctx),
+            Job::Fill => bandwidth::fill(&ctx),
             Job::Gemm(problem) => gemm(&ctx, problem).map(Some),
             Job::Glyph(cell) => glyph(&ctx, cell).map(Some),
         };
@@ -331,7 +331,7 @@ pub(super) fn median_time(
     Ok(times[times.len() / 2] / repeats)
 }
 
-fn row(ctx: &Context, op: &'static str, time: Duration) -> Row {
+pub(super) fn row(ctx: &Context, op: &'static str, time: Duration) -> Row {
     Row {
         op,
         dtype: String::new(),
@@ -454,84 +454,6 @@ pub(super) fn spot_check<T: Number, C: Number>(
     }
     Ok(())
 }
-
-/// Words of a buffer to measure bandwidth with, a power of two: 256 MiB where a GPU binds as much,
-/// 32 MiB of a software driver; `None` on the host, whose bandwidth is not this program's to show.
-fn bandwidth_words(ctx: &Context) -> Option<usize> {
-    let gpu = ctx.device().gpu()?;
-    let most = gpu.limits().max_storage_buffer_binding_size.next_power_of_two() / 2;
-    let wanted = if gpu.is_software() { 32 << 20 } else { 256 << 20 };
-    Some((most.min(wanted) / 4) as usize)
-}
-
-/// The grid for four vectors of 16 bytes an invocation, 256 invocations a workgroup, exactly.
-fn bandwidth_grid(words: usize) -> [u32; 3] {
-    let groups = (words / (4 * 4 * 256)) as u32;
-    [groups.min(1 << 14), groups.div_ceil(1 << 14), 1]
-}
-
-fn bandwidth_row(ctx: &Context, op: &'static str, words: usize, bytes: f64, time: Duration) -> Row {
-    let rate = bytes / time.as_secs_f64() / 1e9;
-    Row {
-        dtype: "u32".into(),
-        shape: words.to_string(),
-        path: "wgsl".into(),
-        rate,
-        unit: "GB/s",
-        gbps: rate,
-        ..row(ctx, op, time)
-    }
-}
-
-/// Copies within the device's memory; the rate counts reading and writing.
-fn copy(ctx: &Context) -> Result<Option<Row>, Failure> {
-    let Some(words) = bandwidth_words(ctx) else { return Ok(None) };
-    let source: Vec<u32> = (0..words as u32).map(|i| i.wrapping_mul(2_654_435_761)).collect();
-    let from = ctx.upload([words], &source)?;
-    let mut to = ctx.zeros::<u32>([words])?;
-    let pipeline = ctx.pipeline(&Kernel::wgsl("copy", BANDWIDTH).entry("copy"))?;
-    let time = median_time(ctx, RUNS, TARGET, |batch| {
-        let bindings = Bindings::new().read(&from).write(&mut to);
-        batch.dispatch(&pipeline, bindings, bandwidth_grid(words))
-    })?;
-    if to.download()? != source {
-        return Err(Failure::Wrong("the copy differs from its source".into()));
-    }
-    Ok(Some(bandwidth_row(ctx, "copy", words, 8.0 * words as f64, time)))
-}
-
-/// Writes the device's memory.
-fn fill(ctx: &Context) -> Result<Option<Row>, Failure> {
-    let Some(words) = bandwidth_words(ctx) else { return Ok(None) };
-    let mut to = ctx.zeros::<u32>([words])?;
-    let pipeline = ctx.pipeline(&Kernel::wgsl("fill", BANDWIDTH).entry("fill"))?;
-    let time = median_time(ctx, RUNS, TARGET, |batch| {
-        batch.dispatch(&pipeline, Bindings::new().write(&mut to), bandwidth_grid(words))
-    })?;
-    if to.download()?.iter().any(|&word| word != 0x0123_4567) {
-        return Err(Failure::Wrong("a word was not filled".into()));
-    }
-    Ok(Some(bandwidth_row(ctx, "fill", words, 4.0 * words as f64, time)))
-}
-
-/// Four vectors of 16 bytes an invocation, neighbours beside neighbours.
-const BANDWIDTH: &str = "
-@group(0) @binding(0) var<storage, read> source: array<vec4<u32>>;
-@group(0) @binding(1) var<storage, read_write> destination: array<vec4<u32>>;
-@compute @workgroup_size(256)
-fn copy(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
-    let step = groups.x * groups.y * 256u;
-    let i = id.x + id.y * groups.x * 256u;
-    let a = source[i]; let b = source[i + step]; let c = source[i + 2u * step]; let d = source[i + 3u * step];
-    destination[i] = a; destination[i + step] = b; destination[i + 2u * step] = c; destination[i + 3u * step] = d;
-}
-@compute @workgroup_size(256)
-fn fill(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
-    let step = groups.x * groups.y * 256u;
-    let i = id.x + id.y * groups.x * 256u;
-    let v = vec4<u32>(0x01234567u);
-    destination[i] = v; destination[i + step] = v; destination[i + 2u * step] = v; destination[i + 3u * step] = v;
-}";
 
 /// Expands random cells with every attribute; the rate counts the picture's bytes.
 pub(super) fn glyph(ctx: &Context, cell: Cell) -> Result<Row, Failure> {

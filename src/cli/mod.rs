@@ -1,5 +1,6 @@
 //! The subcommands, one a file, and what they share: arguments, the context, failures.
 
+pub mod bandwidth;
 pub mod bench;
 pub mod doctor;
 pub mod gemm;
