@@ -125,8 +125,7 @@ fn gpu_gemm_keeps_its_accuracy_on_hard_inputs() {
     }
 }
 
-/// Every layout, element type and epilogue on tensor cores, whatever a plan would choose; both where
-/// the split takes the whole of C and where it must leave some of it.
+/// Every layout, element type and epilogue on tensor cores, whatever a plan would choose.
 #[test]
 fn gpu_tensor_cores_match_the_oracle() {
     let Some(gpu) = gpu() else { return };

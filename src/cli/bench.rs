@@ -23,6 +23,17 @@ pub struct Options {
     /// A shape MxNxK, or BxMxNxK for a batch; may be given more than once
     #[arg(long, value_name = "MxNxK", value_parser = parse_shape)]
     pub shape: Vec<Extents>,
+    /// Element types and accuracy of products
+    #[command(flatten)]
+    pub numbers: Numbers,
+    /// Print comma-separated values (RFC 4180)
+    #[arg(long, conflicts_with = "json")]
+    pub csv: bool,
+}
+
+/// The numbers that products are made of, as options of a subcommand.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct Numbers {
     /// Element type
     #[arg(
         long,
@@ -44,9 +55,14 @@ pub struct Options {
         value_name = "f32|exact|f16"
     )]
     pub accuracy: AccuracyName,
-    /// Print comma-separated values (RFC 4180)
-    #[arg(long, conflicts_with = "json")]
-    pub csv: bool,
+}
+
+impl Numbers {
+    /// The problem of a shape with these numbers.
+    pub(super) fn problem(self, shape: Extents) -> Problem {
+        let Numbers { dtype, out, accuracy } = self;
+        Problem { shape, dtype, out: out.unwrap_or(dtype), accuracy }
+    }
 }
 
 /// An operation that can be measured.
@@ -216,9 +232,7 @@ pub fn run(arguments: &Arguments, options: &Options) -> Result<(), Failure> {
     let ctx = arguments.context()?;
     let wanted = |op| options.ops.is_empty() || options.ops.contains(&op);
     let shapes = if options.shape.is_empty() { table(&ctx) } else { options.shape.clone() };
-    let (dtype, accuracy) = (options.dtype, options.accuracy);
-    let out = options.out.unwrap_or(dtype);
-    let problems = shapes.into_iter().map(|shape| Problem { shape, dtype, out, accuracy });
+    let problems = shapes.into_iter().map(|shape| options.numbers.problem(shape));
     let mut jobs = Vec::new();
     jobs.extend(wanted(Op::Copy).then_some(Job::Copy));
     jobs.extend(wanted(Op::Fill).then_some(Job::Fill));

@@ -1,7 +1,6 @@
 //! `gvpie tune`: which algorithm is the fastest here, measured and remembered.
 
-use super::bench::{Extents, Problem, parse_shape, table};
-use super::gemm::{AccuracyName, FloatName};
+use super::bench::{Extents, Numbers, Problem, parse_shape, table};
 use super::trial::{self, Examiner, Trial};
 use super::{Arguments, Failure};
 use crate::output::print;
@@ -36,27 +35,9 @@ pub struct Options {
     /// bench gemm` unless given
     #[arg(long, value_name = "MxNxK", num_args = 1.., value_parser = parse_shape)]
     pub shape: Vec<Extents>,
-    /// Element type
-    #[arg(
-        long,
-        value_enum,
-        hide_possible_values = true,
-        default_value = "f32",
-        value_name = "f16|f32|f64"
-    )]
-    pub dtype: FloatName,
-    /// Element type of the product, unless it is that of the operands
-    #[arg(long, value_enum, hide_possible_values = true, value_name = "f16|f32|f64")]
-    pub out: Option<FloatName>,
-    /// How sums may be rounded, as in `gvpie gemm`
-    #[arg(
-        long,
-        default_value = "f32",
-        value_enum,
-        hide_possible_values = true,
-        value_name = "f32|exact|f16"
-    )]
-    pub accuracy: AccuracyName,
+    /// Element types and accuracy of products
+    #[command(flatten)]
+    pub numbers: Numbers,
     /// Measure, and keep nothing
     #[arg(long)]
     pub dry_run: bool,
@@ -169,12 +150,11 @@ pub fn run(arguments: &Arguments, options: &Options) -> Result<(), Failure> {
 
 /// What is asked for, or the part of the bench's table that the device holds.
 fn problems(ctx: &Context, gpu: &GpuDevice, options: &Options) -> Vec<Problem> {
-    let (dtype, accuracy) = (options.dtype, options.accuracy);
-    let out = options.out.unwrap_or(dtype);
+    let Numbers { dtype, out, .. } = options.numbers;
     let shapes = if options.shape.is_empty() {
         let limits = gpu.limits();
         let most = limits.max_storage_buffer_binding_size.min(limits.max_buffer_size);
-        let [input, output] = [dtype, out].map(|name| DType::from(name).size());
+        let [input, output] = [dtype, out.unwrap_or(dtype)].map(|name| DType::from(name).size());
         let fits = |e: &Extents| {
             let largest = ((e.m * e.k).max(e.k * e.n) * input).max(e.m * e.n * output);
             (e.batch * largest) as u64 <= most
@@ -183,7 +163,7 @@ fn problems(ctx: &Context, gpu: &GpuDevice, options: &Options) -> Vec<Problem> {
     } else {
         options.shape.clone()
     };
-    shapes.into_iter().map(|shape| Problem { shape, dtype, out, accuracy }).collect()
+    shapes.into_iter().map(|shape| options.numbers.problem(shape)).collect()
 }
 
 fn reset(arguments: &Arguments, ctx: &Context) -> Result<(), Failure> {

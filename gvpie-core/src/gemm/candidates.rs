@@ -103,7 +103,7 @@ fn worth(algorithm: Algorithm, problem: &Gemm) -> bool {
     let k = problem.effective_k();
     match algorithm {
         Algorithm::Split(tile, _, parts) => {
-            let tiles = tiles(&tile, problem);
+            let tiles = tiles([tile.m, tile.n], problem);
             tiles < 264.0 && tiles * parts as f64 <= 1056.0 && k >= 1024 && k / parts >= 256
         }
         Algorithm::Coop(CoopTile { products: Products::Balanced, .. }) => large(problem),
@@ -119,9 +119,9 @@ fn large(problem: &Gemm) -> bool {
     problem.m as f64 * problem.n as f64 * problem.effective_k() as f64 > 1.5e10
 }
 
-/// Tiles of all products.
-fn tiles(tile: &Tile, problem: &Gemm) -> f64 {
-    let each = problem.m.div_ceil(tile.m) as f64 * problem.n.div_ceil(tile.n) as f64;
+/// Tiles of m x n of all products.
+fn tiles([m, n]: [usize; 2], problem: &Gemm) -> f64 {
+    let each = problem.m.div_ceil(m) as f64 * problem.n.div_ceil(n) as f64;
     each * problem.batch as f64
 }
 
@@ -169,14 +169,14 @@ fn predicted(algorithm: Algorithm, problem: &Gemm) -> f64 {
             // only; but fewer tiles than multiprocessors leave some of these idle, and one of fewer
             // threads than 128, four subgroups, some of its four schedulers.
             let alone = (128.0 / tile.threads() as f64).max(1.0);
-            let waves = (tiles(&tile, problem) / MULTIPROCESSORS).max(alone);
+            let waves = (tiles([tile.m, tile.n], problem) / MULTIPROCESSORS).max(alone);
             waves * k * costs(&tile)
         }
         Algorithm::Split(tile, _, parts) => {
             // Twice as many threads, so that some compute while others wait for a barrier.
             let alone = (256.0 / tile.threads() as f64).max(1.0);
             let parts = parts as f64;
-            let waves = (tiles(&tile, problem) * parts / MULTIPROCESSORS).max(alone);
+            let waves = (tiles([tile.m, tile.n], problem) * parts / MULTIPROCESSORS).max(alone);
             waves * k / parts * costs(&tile) + adding
         }
         Algorithm::Vector(_) => {
@@ -189,7 +189,9 @@ fn predicted(algorithm: Algorithm, problem: &Gemm) -> f64 {
         }
         Algorithm::Coop(tile) => {
             let CoopTile { products, m, n, .. } = tile;
-            // Rates that an H100 reaches, as multiples of plain f32's.
+            // Rates as multiples of plain f32's: those of `Half` that an H100 reaches in large
+            // tiles, the others estimated, for summed ones from a form that moved its sums more
+            // rarely.
             let rate = match (products, m * n) {
                 (Products::Half, 32_768..) => 7.3,
                 (Products::Half, 16_384..) => 7.2,
@@ -200,8 +202,7 @@ fn predicted(algorithm: Algorithm, problem: &Gemm) -> f64 {
                 (Products::Split | Products::Balanced, 8_192..) => 2.3,
                 (Products::Split | Products::Balanced, _) => 2.1,
             };
-            let tiles = problem.m.div_ceil(m) as f64 * problem.n.div_ceil(n) as f64;
-            let waves = (tiles * problem.batch as f64 / MULTIPROCESSORS).max(1.0);
+            let waves = (tiles([m, n], problem) / MULTIPROCESSORS).max(1.0);
             let depth = tile.depth(problem.effective_k()) as f64;
             // Packing reads f32 twice and writes as much.
             let packing = if kept == 0.0 { 0.0 } else { 2.0 * PASS + 3.0 * kept * BYTE };

@@ -356,7 +356,7 @@ pub(super) fn record(
     let bias = bias.as_ref().map(|bias| &bias.operand.buffer);
     let (a, b, c) = (&a.operand.buffer, &b.operand.buffer, &c.operand.buffer);
     let mut loads = loads(tile, &layout);
-    if a.is(b) {
+    if a.is(b) || bias.is_some_and(|bias| bias.is(a) || bias.is(b)) {
         loads = [Load::Packed; 2]; // a buffer cannot be bound twice as a writable one
     }
     let variant = Variant::new(*tile, loads, &layout);

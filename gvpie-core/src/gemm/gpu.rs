@@ -160,6 +160,19 @@ struct Variant {
 }
 
 impl Variant {
+    /// That ends in C.
+    fn new(layout: &Layout<'_>, tile: Tile) -> Self {
+        Variant {
+            tile,
+            working: layout.working,
+            elements: [layout.a.dtype, layout.b.dtype],
+            a: Load::choose(&layout.a, layout.k),
+            b: Load::choose(&layout.b, layout.k),
+            ending: Some(layout.ending()),
+            guarded: false,
+        }
+    }
+
     fn kernel(&self) -> Kernel {
         let Variant { tile, elements: [a, b], .. } = self;
         let values: Values = [
@@ -225,11 +238,10 @@ pub fn kernels() -> Vec<Kernel> {
             continue; // epilogues see the working type and C's
         }
         all.extend(both(ending).map(|ending| parts::kernel(working, ending)));
-        for ending in both(ending).into_iter().chain(both(Ending { bias: true, ..ending })) {
-            if working == DType::F32 {
-                let ending = Some(ending);
-                all.push(Variant { ending, guarded: true, ..plain }.kernel());
-            }
+        if working == DType::F32 {
+            let endings = [ending, Ending { bias: true, ..ending }].into_iter().flat_map(both);
+            let guarded = |ending| Variant { ending: Some(ending), guarded: true, ..plain };
+            all.extend(endings.map(|ending| guarded(ending).kernel()));
         }
         let mut endings = vec![Ending { bias: true, ..ending }];
         for activation in [Activation::Relu, Activation::Gelu] {
@@ -251,29 +263,14 @@ pub fn kernels() -> Vec<Kernel> {
 fn simt(layout: Layout<'_>, tile: Tile, parts: usize) -> (Layout<'_>, Launch) {
     let layout = layout.along_rows();
     let parts = Parts::divide(layout.k, parts, tile.k);
-    let variant = Variant {
-        tile,
-        working: layout.working,
-        elements: [layout.a.dtype, layout.b.dtype],
-        a: Load::choose(&layout.a, layout.k),
-        b: Load::choose(&layout.b, layout.k),
-        ending: (parts.count == 1).then(|| layout.ending()),
-        guarded: false,
-    };
+    let whole = Variant::new(&layout, tile);
+    let variant = if parts.count == 1 { whole } else { Variant { ending: None, ..whole } };
     (layout, Launch::of_tiles(variant.kernel(), &layout, [tile.m, tile.n], parts))
 }
 
 /// The pass that computes the flagged tiles of C.
 pub(super) fn guarded(layout: &Layout<'_>, tile: Tile) -> Launch {
-    let variant = Variant {
-        tile,
-        working: layout.working,
-        elements: [layout.a.dtype, layout.b.dtype],
-        a: Load::choose(&layout.a, layout.k),
-        b: Load::choose(&layout.b, layout.k),
-        ending: Some(layout.ending()),
-        guarded: true,
-    };
+    let variant = Variant { guarded: true, ..Variant::new(layout, tile) };
     let parts = Parts::divide(layout.k, 1, tile.k);
     Launch::of_tiles(variant.kernel(), layout, [tile.m, tile.n], parts)
 }
