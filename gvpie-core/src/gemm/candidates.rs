@@ -189,18 +189,18 @@ fn predicted(algorithm: Algorithm, problem: &Gemm) -> f64 {
         }
         Algorithm::Coop(tile) => {
             let CoopTile { products, m, n, .. } = tile;
-            // Rates as multiples of plain f32's: those of `Half` that an H100 reaches in large
-            // tiles, the others estimated, for summed ones from a form that moved its sums more
-            // rarely.
+            // Rates as multiples of plain f32's: those that an H100 reaches in large tiles of
+            // `Half` and of the split (81 / 40.4 at 8192³); of smaller tiles, and of `HalfSummed`,
+            // estimated.
             let rate = match (products, m * n) {
                 (Products::Half, 32_768..) => 7.3,
                 (Products::Half, 16_384..) => 7.2,
                 (Products::Half, _) => 4.0,
                 (Products::HalfSummed, 16_384..) => 4.5,
                 (Products::HalfSummed, _) => 3.5,
-                (Products::Split | Products::Balanced, 16_384..) => 2.9,
-                (Products::Split | Products::Balanced, 8_192..) => 2.3,
-                (Products::Split | Products::Balanced, _) => 2.1,
+                (Products::Split | Products::Balanced, 16_384..) => 2.0,
+                (Products::Split | Products::Balanced, 8_192..) => 1.9,
+                (Products::Split | Products::Balanced, _) => 1.7,
             };
             let waves = (tiles([m, n], problem) / MULTIPROCESSORS).max(1.0);
             let depth = tile.depth(problem.effective_k()) as f64;

@@ -25,9 +25,10 @@ use crate::shader::Values;
 pub enum Products {
     /// Operands as f16, sums of all of k in the tensor cores' f32, which truncate.
     Half,
-    /// Operands of f16, sums moved to rounded f32 accumulators after each 16 of k.
+    /// Operands of f16, sums moved to rounded f32 accumulators after each 32 of k.
     HalfSummed,
-    /// Each f32 operand as two f16, three products; sums as in `HalfSummed`.
+    /// Each f32 operand as two f16, three products, that of the high parts last; sums as in
+    /// `HalfSummed`.
     Split,
     /// The same, with a second try for what cannot be split as it is: operands balanced along k.
     Balanced,
@@ -72,9 +73,9 @@ pub(super) const COOP_TILES: [CoopTile; 10] = [
     CoopTile::new(Products::Half, 64, 64, 32, 32),
     CoopTile::new(Products::HalfSummed, 128, 128, 64, 32),
     CoopTile::new(Products::HalfSummed, 64, 64, 32, 32),
-    CoopTile::new(Products::Balanced, 128, 128, 64, 32),
-    CoopTile::new(Products::Split, 128, 128, 64, 32),
-    CoopTile::new(Products::Split, 128, 64, 64, 32),
+    CoopTile::new(Products::Balanced, 128, 128, 32, 64),
+    CoopTile::new(Products::Split, 128, 128, 32, 64),
+    CoopTile::new(Products::Split, 128, 64, 32, 64),
     CoopTile::new(Products::Split, 64, 64, 32, 32),
     CoopTile::new(Products::Balanced, 64, 64, 32, 32),
 ];
@@ -110,7 +111,7 @@ impl CoopTile {
         if self.products.split() { 3 } else { 1 }
     }
 
-    /// Whether sums move to accumulators that round, after each 16 of k.
+    /// Whether sums move to accumulators that round, after each step of 32 of k.
     fn summed(&self) -> bool {
         self.products != Products::Half
     }
