@@ -7,7 +7,7 @@
 use crate::adapter::{contexts, gpu, gpu_with};
 use gvpie_core::gemm::proof::{Case, Entries, Input, Outcome, Storage, hard_cases, hard_inputs};
 use gvpie_core::gemm::{Accuracy, Activation, Algorithm};
-use gvpie_core::{Backend, Context, ContextOptions, DType, Error, Gemm, glyph};
+use gvpie_core::{Backend, Context, ContextOptions, Error, Gemm, glyph};
 
 /// The parts of GEMM's table.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -122,7 +122,7 @@ fn gpu_gemm_keeps_its_accuracy_on_hard_inputs() {
             }
         }
         // A quarter of u: two results that are as good as exact are not told apart.
-        let allowed = 2.0 * plain.frobenius + DType::F32.unit_roundoff() / 4.0;
+        let allowed = input.allowed(plain.frobenius);
         for found in f32s.iter().filter(|found| found.frobenius > allowed && !input.cancels()) {
             let (algorithm, error, plain) = (found.algorithm, found.frobenius, plain.frobenius);
             faults.push(format!("{input:?}: {error:.2e} by {algorithm}, {plain:.2e} by plain f32"));
@@ -231,7 +231,7 @@ fn gpu_tensor_cores_take_what_can_be_split() {
         for _ in 0..3 {
             let found = input.measure_plan(&plan, &gpu).unwrap();
             assert!(found.worst <= 1.0, "{algorithm}, {entries:?}: {}", found.worst);
-            let allowed = 2.0 * plain.frobenius + DType::F32.unit_roundoff() / 4.0;
+            let allowed = input.allowed(plain.frobenius);
             assert!(found.frobenius <= allowed, "{algorithm}, {entries:?}: {:e}", found.frobenius);
             assert_eq!(plan.left_to_plain().unwrap(), Some([left, 6]), "{algorithm}, {entries:?}");
         }

@@ -37,8 +37,9 @@
 //!   meet infinity or NaN, is computed as in `Exact`. The norm is relative to plain f32 summed in
 //!   one sequence: fused multiply-adds, k after k, as a tile of `Exact` does. Where few tiles make
 //!   `Exact` divide k, its sums are shorter and may err less than half as much. The norm is held on
-//!   [`proof::hard_inputs`]; where a product cancels to less than 2⁻¹⁰ of S only the first bound
-//!   tells anything.
+//!   [`proof::hard_inputs`], plus u instead of u/4 where nearly all products are zero and what rounds
+//!   off the others shows; where a product cancels to less than 2⁻¹⁰ of S only the first bound tells
+//!   anything.
 //! * `F16`: operands of f32 are rounded to f16, 2⁻¹¹ each; their products are exact, and the units
 //!   that sum them may cut off where others round, hence 2u for u (Blanchard, Higham, Lopez, Mary &
 //!   Pranesh, *Mixed precision block fused multiply-add*, 2020; Fasi, Higham, Mikaitis & Pranesh,

@@ -3,6 +3,7 @@
 
 use super::{Dense, Outcome, oracle};
 use crate::context::Context;
+use crate::element::DType;
 use crate::error::Result;
 use crate::gemm::{Accuracy, Algorithm, Gemm, GemmPlan};
 
@@ -122,6 +123,16 @@ impl Input {
     /// error, by whatever path, tells nothing: then only the bound of each element judges.
     pub fn cancels(&self) -> bool {
         self.entries == Entries::Cancelling
+    }
+
+    /// The most that the relative error of accuracy `F32` may be in norm where plain f32's is `plain`:
+    /// twice that, and a quarter of u, by which two results that are as good are not told apart. Where
+    /// nearly all products are zero, hardly anything is summed, and the rounding of single products,
+    /// to 2⁻²² of a split operand each, adds u.
+    pub fn allowed(&self, plain: f64) -> f64 {
+        let u = DType::F32.unit_roundoff();
+        let single = matches!(self.entries, Entries::Sparse(zeros) if zeros > 0.9);
+        2.0 * plain + if single { u } else { u / 4.0 }
     }
 
     /// Multiplies in this accuracy, and holds the result against the oracle: it is right where
