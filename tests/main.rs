@@ -8,6 +8,7 @@ mod command;
 mod device;
 mod effort;
 mod emulated;
+mod fft;
 mod golden;
 mod house;
 mod laws;

@@ -1,11 +1,14 @@
 //! What would otherwise be a comment 'keep in sync', proved without a GPU.
 
-use gvpie_core::{Access, Kernel, driver, gemm, glyph, shader};
+use gvpie_core::{Access, Kernel, driver, fft, gemm, glyph, shader};
 
 /// Every kernel that any plan can ask for.
 fn kernels() -> Vec<Kernel> {
     let mut all = vec![driver::kernel()];
     all.extend(gemm::kernels());
+    all.extend(fft::kernels());
+    all.extend(fft::trig::kernels());
+    all.extend(fft::convolution::kernels());
     all.extend(glyph::kernels());
     all
 }

@@ -1,0 +1,144 @@
+//! The table of hard cases.
+
+use super::{Case, Storage};
+use crate::element::DType;
+use crate::fft::{Fft, Norm};
+
+/// Lengths that are treated apart somewhere: smallest ones, primes, powers, products of many factors,
+/// the longest that one pass does and longer ones.
+const LENGTHS: [usize; 40] = [
+    1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 13, 16, 17, 19, 31, 32, 60, 64, 97, 101, 121, 128, 169, 243,
+    256, 343, 512, 625, 1000, 1013, 1024, 1155, 2048, 2187, 4096, 8192, 10007, 16384, 32768, 65536,
+];
+
+/// The table: lengths, axes of two and three dimensions, strides and offsets of both operands,
+/// batches past the limit of one dispatch, halves of even and odd lengths, norms, hooks, f64, and
+/// results in their input's place.
+pub fn hard_cases() -> Vec<Case> {
+    let mut cases = Vec::new();
+    let mut add = |case: Case| cases.push(case);
+    for n in LENGTHS {
+        let batch = (512 / n).max(if n <= 4096 { 3 } else { 1 });
+        add(Case::dense("a length", Fft::new([batch, n])));
+        add(Case::dense("a length, inverse", Fft::new([batch, n]).inverse()));
+        add(Case::dense("a length, real", Fft::real([batch, n])));
+        add(Case::dense("a length, real inverse", Fft::real([batch, n]).inverse()));
+        if n <= 4096 {
+            let problem = Fft::new([batch, n]).precision(DType::F64);
+            add(Case::dense("a length, f64", problem.clone()));
+            add(Case::dense("a length, f64 inverse", problem.inverse()));
+        }
+    }
+    for n in [243 * 243, 1 << 17, 65_537, 1 << 18] {
+        add(Case::dense("longer than a pass", Fft::new([n])));
+        add(Case::dense("longer than a pass, inverse", Fft::new([2, n]).inverse()));
+        add(Case::dense("longer than a pass, real", Fft::real([n])));
+        add(Case::dense("longer than a pass, real inverse", Fft::real([n]).inverse()));
+        add(Case::dense("longer than a pass, across", Fft::new([n, 3]).axes([0])));
+    }
+    add(Case::dense("a batch past 65535 workgroups", Fft::new([70_000, 4])));
+    add(Case::dense("a batch past 65535 workgroups, across", Fft::new([4, 70_000]).axes([0])));
+    add(Case::dense("a batch past 65535 workgroups, real", Fft::real([70_000, 4])));
+    add(Case::dense("an empty batch", Fft::new([0, 4])));
+
+    let planes: [&[usize]; 3] = [&[0], &[1, 0], &[0, 1]];
+    let solids: [&[usize]; 9] =
+        [&[0], &[1], &[2], &[0, 1], &[0, 2], &[1, 2], &[2, 0], &[0, 1, 2], &[2, 1, 0]];
+    let shapes: [(&[usize], &[&[usize]]); 6] = [
+        (&[12, 20], &planes),
+        (&[17, 64], &planes),
+        (&[256, 128], &planes),
+        (&[6, 5, 8], &solids),
+        (&[4, 31, 9], &solids),
+        (&[16, 32, 64], &solids),
+    ];
+    for (shape, subsets) in shapes {
+        for &axes in subsets {
+            let problem = Fft::new(shape).axes(axes);
+            let real = Fft::real(shape).axes(axes);
+            add(Case::dense("axes", problem.clone()));
+            add(Case::dense("axes, inverse", problem.inverse()));
+            add(Case::dense("axes, real", real.clone()));
+            add(Case::dense("axes, real inverse", real.inverse()));
+        }
+    }
+    for (why, layout) in layouts() {
+        let shape = [6, 10, 16];
+        for axes in [vec![2], vec![1], vec![0], vec![0, 2], vec![0, 1, 2]] {
+            let problem = Fft::new(shape).axes(axes.clone());
+            let from = |problem| Case { input: layout, ..Case::dense(why, problem) };
+            let to = |problem| Case { output: layout, ..Case::dense(why, problem) };
+            add(from(problem.clone()));
+            add(to(problem.clone().inverse()));
+            add(Case { output: layout, ..from(Fft::real(shape).axes(axes.clone())) });
+            add(Case { output: layout, ..from(Fft::real(shape).axes(axes).inverse()) });
+            let both = Case { output: layout, ..from(problem) };
+            add(Case { in_place: true, ..both });
+        }
+    }
+    for n in [1, 4, 17, 1000, 4096, 16384, 1 << 17] {
+        let case = Case::dense("in place", Fft::new([3, n]));
+        add(Case { in_place: true, ..case });
+    }
+    for norm in [Norm::Backward, Norm::Ortho, Norm::Forward] {
+        for problem in [Fft::new([5, 24]), Fft::real([6, 15]), Fft::new([8, 9]).all_axes()] {
+            add(Case::dense("norms", problem.clone().norm(norm)));
+            add(Case::dense("norms, inverse", problem.norm(norm).inverse()));
+        }
+    }
+    for case in hooked() {
+        add(case);
+    }
+    for problem in [Fft::new([6, 10, 16]), Fft::real([6, 10, 15]), Fft::real([6, 10, 16])] {
+        let problem = problem.all_axes().precision(DType::F64);
+        add(Case::dense("f64", problem.clone()));
+        add(Case::dense("f64, inverse", problem.inverse()));
+    }
+    cases
+}
+
+/// Layouts that are not dense.
+fn layouts() -> [(&'static str, Storage); 6] {
+    let dense = Storage::default();
+    [
+        ("padded lines", Storage { pad: 3, ..dense }),
+        ("an odd offset", Storage { offset: 3, ..dense }),
+        ("every third element", Storage { spread: 2, pad: 1, ..dense }),
+        ("axes turned", Storage { turn: 1, ..dense }),
+        ("axes turned twice", Storage { turn: 2, offset: 1, ..dense }),
+        ("axes turned, padded and spread", Storage { turn: 1, pad: 5, spread: 1, offset: 7 }),
+    ]
+}
+
+/// Every hook, alone and together, along a last axis that is innermost and along one that is not.
+fn hooked() -> Vec<Case> {
+    let mut cases = Vec::new();
+    let shapes: [(Vec<usize>, Vec<usize>); 6] = [
+        (vec![5, 32], vec![1]),
+        (vec![32, 5], vec![0]),
+        (vec![4, 6, 17], vec![0, 2]),
+        (vec![4, 30, 6], vec![2, 1]),
+        (vec![3, 4096], vec![1]),
+        (vec![1 << 16], vec![0]),
+    ];
+    for (shape, axes) in shapes {
+        let last = shape[axes[axes.len() - 1]];
+        for real in [false, true] {
+            let problem = if real { Fft::real(shape.clone()) } else { Fft::new(shape.clone()) };
+            let problem = problem.axes(axes.clone());
+            let mut add = |why, problem: Fft| cases.push(Case::dense(why, problem));
+            add("a window", problem.clone().window());
+            add("padding", problem.clone().pad(last / 2));
+            add("padding of all but one", problem.clone().pad(1));
+            add("a spectrum", problem.clone().spectrum());
+            add("a scale", problem.clone().scale(-0.3));
+            let all = problem.clone().window().pad(last / 2 + 1).spectrum().scale(0.7);
+            add("all hooks", all.clone().norm(Norm::Ortho));
+            add("a window, inverse", problem.clone().inverse().window().scale(2.0));
+            if !real {
+                add("all hooks, inverse", all.inverse());
+            }
+        }
+    }
+    cases
+}
