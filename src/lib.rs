@@ -9,3 +9,4 @@ pub mod cli;
 pub mod npy;
 pub mod output;
 pub mod png;
+pub mod wav;

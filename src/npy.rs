@@ -1,7 +1,7 @@
-//! NumPy's `.npy` files: arrays of f16, f32 and f64 in and out.
+//! NumPy's `.npy` files: arrays of f16, f32, f64, complex64 and complex128 in and out.
 
 use crate::output::PendingFile;
-use gvpie_core::{Context, DType, Element, Shape, Tensor, TensorView, f16};
+use gvpie_core::{Complex, Context, DType, Element, Shape, Tensor, TensorView, f16};
 use npyz::WriterBuilder;
 use std::fs::File;
 use std::io::{self, BufReader, Read};
@@ -31,10 +31,12 @@ pub enum Error {
         reason: String,
     },
     /// The elements are of a type that is not computed with.
-    #[error("{}: expected elements of f16, f32 or f64 in little-endian order, found {found}", path.display())]
+    #[error("{}: expected elements of {expected} in little-endian order, found {found}", path.display())]
     Element {
         /// The file.
         path: PathBuf,
+        /// The types that would do.
+        expected: &'static str,
         /// The type as NumPy writes it.
         found: String,
     },
@@ -52,7 +54,19 @@ pub enum Error {
     },
 }
 
-/// The elements of an [`Array`], in the file's order.
+/// What the elements of an [`Array`] can be read as.
+pub trait Elements: Sized {
+    /// The types it takes, in words.
+    const EXPECTED: &'static str;
+
+    /// Whether it takes elements of this type.
+    fn takes(dtype: DType) -> bool;
+
+    /// The elements of these bytes, of a type that it takes.
+    fn of(dtype: DType, bytes: &[u8]) -> Self;
+}
+
+/// Real elements of an [`Array`], in the file's order.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Data {
     /// Half precision.
@@ -83,6 +97,60 @@ impl Data {
     }
 }
 
+impl Elements for Data {
+    const EXPECTED: &'static str = "f16, f32 or f64";
+
+    fn takes(dtype: DType) -> bool {
+        matches!(dtype, DType::F16 | DType::F32 | DType::F64)
+    }
+
+    fn of(dtype: DType, bytes: &[u8]) -> Self {
+        match dtype {
+            DType::F16 => Data::F16(bytemuck::pod_collect_to_vec(bytes)),
+            DType::F64 => Data::F64(bytemuck::pod_collect_to_vec(bytes)),
+            _ => Data::F32(bytemuck::pod_collect_to_vec(bytes)),
+        }
+    }
+}
+
+/// Real or complex elements of an [`Array`], in the file's order.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Numbers {
+    /// Real ones.
+    Real(Data),
+    /// Complex ones of single precision.
+    C64(Vec<Complex<f32>>),
+    /// Complex ones of double precision.
+    C128(Vec<Complex<f64>>),
+}
+
+impl Numbers {
+    /// The element type.
+    pub fn dtype(&self) -> DType {
+        match self {
+            Numbers::Real(data) => data.dtype(),
+            Numbers::C64(_) => DType::C64,
+            Numbers::C128(_) => DType::C128,
+        }
+    }
+}
+
+impl Elements for Numbers {
+    const EXPECTED: &'static str = "f16, f32, f64, complex64 or complex128";
+
+    fn takes(dtype: DType) -> bool {
+        Data::takes(dtype) || matches!(dtype, DType::C64 | DType::C128)
+    }
+
+    fn of(dtype: DType, bytes: &[u8]) -> Self {
+        match dtype {
+            DType::C64 => Numbers::C64(bytemuck::pod_collect_to_vec(bytes)),
+            DType::C128 => Numbers::C128(bytemuck::pod_collect_to_vec(bytes)),
+            real => Numbers::Real(Data::of(real, bytes)),
+        }
+    }
+}
+
 /// A floating-point element that [`Data`] can be turned into.
 pub trait Float: Element + npyz::AutoSerialize {
     /// The elements as this type, rounded once where it is narrower.
@@ -103,18 +171,18 @@ macro_rules! floats {
 }
 floats!(f16, F16, f16::from_f64; f32, F32, |x| x as f32; f64, F64, |x| x);
 
-/// An array as a file holds it.
+/// An array as a file holds it; of real elements, unless it is one of [`Numbers`].
 #[derive(Debug, Clone, PartialEq)]
-pub struct Array {
+pub struct Array<D = Data> {
     /// The extents.
     pub shape: Shape,
     /// Whether the first axis is the contiguous one.
     pub fortran: bool,
     /// The elements.
-    pub data: Data,
+    pub data: D,
 }
 
-impl Array {
+impl<D: Elements> Array<D> {
     /// Reads a file.
     ///
     /// # Errors
@@ -142,8 +210,10 @@ impl Array {
             format(format!("{reason} {}", shown.trim().escape_debug()).trim_end().into())
         })?;
         let reader = rest.chain(reader);
-        let dtype = element(&header.dtype())
-            .ok_or_else(|| Error::Element { path: path.into(), found: header.dtype().descr() })?;
+        let dtype = element(&header.dtype()).filter(|&dtype| D::takes(dtype)).ok_or_else(|| {
+            let found = header.dtype().descr();
+            Error::Element { path: path.into(), expected: D::EXPECTED, found }
+        })?;
 
         let dims: Vec<usize> = header
             .shape()
@@ -166,24 +236,8 @@ impl Array {
         if u128::from(found) < expected {
             return Err(Error::Truncated { path: path.into(), shape, expected, found });
         }
-        let data = match dtype {
-            DType::F16 => Data::F16(bytemuck::pod_collect_to_vec(&bytes)),
-            DType::F64 => Data::F64(bytemuck::pod_collect_to_vec(&bytes)),
-            _ => Data::F32(bytemuck::pod_collect_to_vec(&bytes)),
-        };
+        let data = D::of(dtype, &bytes);
         Ok(Array { shape, fortran: header.order() == npyz::Order::Fortran, data })
-    }
-
-    /// Writes a row-major array into a file that has been begun; the caller finishes it.
-    ///
-    /// # Errors
-    /// Those of writing.
-    pub fn write<T: Float>(file: &mut PendingFile, shape: &Shape, data: &[T]) -> io::Result<()> {
-        let dims: Vec<u64> = shape.dims().iter().map(|&extent| extent as u64).collect();
-        let options = npyz::WriteOptions::<T>::new().default_dtype().shape(&dims);
-        let mut writer = options.writer(file).begin_nd()?;
-        writer.extend(data.iter().copied())?;
-        writer.finish()
     }
 
     /// Strides in elements.
@@ -199,6 +253,22 @@ impl Array {
         };
         self.shape.dims().iter().map(stride).collect()
     }
+}
+
+/// Writes a row-major array into a file that has been begun; the caller finishes it.
+///
+/// # Errors
+/// Those of writing.
+pub fn write<T: Element + npyz::AutoSerialize>(
+    file: &mut PendingFile,
+    shape: &Shape,
+    data: &[T],
+) -> io::Result<()> {
+    let dims: Vec<u64> = shape.dims().iter().map(|&extent| extent as u64).collect();
+    let options = npyz::WriteOptions::<T>::new().default_dtype().shape(&dims);
+    let mut writer = options.writer(file).begin_nd()?;
+    writer.extend(data.iter().copied())?;
+    writer.finish()
 }
 
 /// An [`Array`] on a device, as it lies in the file.
@@ -240,6 +310,8 @@ fn element(dtype: &npyz::DType) -> Option<DType> {
         (npyz::TypeChar::Float, 2) if little => Some(DType::F16),
         (npyz::TypeChar::Float, 4) if little => Some(DType::F32),
         (npyz::TypeChar::Float, 8) if little => Some(DType::F64),
+        (npyz::TypeChar::Complex, 8) if little => Some(DType::C64),
+        (npyz::TypeChar::Complex, 16) if little => Some(DType::C128),
         _ => None,
     }
 }

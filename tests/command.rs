@@ -1,5 +1,7 @@
 //! The command, run as a user runs it.
 
+mod spectra;
+
 use gvpie_core::f16;
 use npyz::WriterBuilder;
 use std::path::{Path, PathBuf};
@@ -299,6 +301,7 @@ fn the_tour_and_doctor_speak_json() {
     assert_eq!(tour["operations"][0]["op"], "gemm");
     assert_eq!(tour["operations"][0]["verified"], true);
     assert_eq!(tour["operations"][1]["op"], "glyph");
+    assert_eq!(tour["operations"][2]["op"], "fft");
     let (width, height, _) = picture(&f.path().join("gvpie-tour.png"));
     assert_eq!((width, height), (40 * 6, 9 * 8));
     assert!(tour["operations"][0]["tflops"].as_f64().unwrap() > 0.0);
@@ -306,6 +309,7 @@ fn the_tour_and_doctor_speak_json() {
     succeeded(&output);
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(report["paths"]["gemm f64 64x64x64"], "cpu-f64");
+    assert_eq!(report["paths"]["fft f64 1013"], "cpu");
     let output = on_cpu(&f, &["gemm", "a.npy", "b.npy", "-o", "c.npy", "--json"]);
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(report["shape"], serde_json::json!([2, 2]));

@@ -1,7 +1,7 @@
 //! `gvpie bench`: rates of the operations, from checked results.
 
 use super::gemm::{AccuracyName, FloatName};
-use super::{Arguments, Failure, bandwidth};
+use super::{Arguments, Failure, bandwidth, bench_fft};
 use crate::output::print;
 use clap::{Args, ValueEnum};
 use gvpie_core::gemm::{Accuracy, GemmPlan, proof};
@@ -20,10 +20,13 @@ pub struct Options {
     /// What to measure; all operations unless named
     #[arg(value_enum, value_name = "OP")]
     pub ops: Vec<Op>,
-    /// A shape MxNxK, or BxMxNxK for a batch; may be given more than once
+    /// A product's shape MxNxK, or BxMxNxK for a batch; may be given more than once
     #[arg(long, value_name = "MxNxK", value_parser = parse_shape)]
     pub shape: Vec<Extents>,
-    /// Element types and accuracy of products
+    /// Which Fourier transforms
+    #[command(flatten)]
+    pub transforms: bench_fft::Transforms,
+    /// Element types, and accuracy of products
     #[command(flatten)]
     pub numbers: Numbers,
     /// Print comma-separated values (RFC 4180)
@@ -74,16 +77,19 @@ pub enum Op {
     Fill,
     /// Matrix products
     Gemm,
+    /// Fourier transforms of buffers of 256 MB, 16 MB on a CPU; f32 or f64
+    Fft,
     /// Machine textures expanded to pictures
     Glyph,
 }
 
 /// One measurement to make.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 enum Job {
     Copy,
     Fill,
     Gemm(Problem),
+    Fft(bench_fft::Problem),
     Glyph(Cell),
 }
 
@@ -93,6 +99,7 @@ impl std::fmt::Display for Job {
             Job::Copy => f.write_str("copy"),
             Job::Fill => f.write_str("fill"),
             Job::Gemm(Problem { shape: e, .. }) => write!(f, "gemm {}x{}x{}", e.m, e.n, e.k),
+            Job::Fft(problem) => write!(f, "fft {problem}"),
             Job::Glyph(cell) => write!(f, "glyph {cell}"),
         }
     }
@@ -170,11 +177,11 @@ pub struct Row {
     pub op: &'static str,
     /// The element type; of A and B, and of C where it has another.
     pub dtype: String,
-    /// How sums may be rounded; empty where nothing is summed.
+    /// How sums may be rounded, of products; which transform, `c2c` or `r2c`; else empty.
     pub accuracy: &'static str,
     /// Extents, without the batch.
     pub shape: String,
-    /// Products of the batch.
+    /// Products or transforms of the batch.
     pub batch: usize,
     /// The algorithm that was chosen.
     pub path: String,
@@ -237,6 +244,12 @@ pub fn run(arguments: &Arguments, options: &Options) -> Result<(), Failure> {
     jobs.extend(wanted(Op::Copy).then_some(Job::Copy));
     jobs.extend(wanted(Op::Fill).then_some(Job::Fill));
     jobs.extend(problems.filter(|_| wanted(Op::Gemm)).map(Job::Gemm));
+    // Halves are for products: with them, transforms are measured where they are asked for, and fail.
+    if options.ops.contains(&Op::Fft) || wanted(Op::Fft) && options.numbers.dtype != FloatName::F16
+    {
+        let problems = options.transforms.problems(&ctx, options.numbers.dtype.into());
+        jobs.extend(problems.into_iter().map(Job::Fft));
+    }
     jobs.extend(Cell::ALL.into_iter().filter(|_| wanted(Op::Glyph)).map(Job::Glyph));
 
     let bar = super::progress(jobs.len() as u64);
@@ -248,6 +261,7 @@ pub fn run(arguments: &Arguments, options: &Options) -> Result<(), Failure> {
             Job::Copy => bandwidth::copy(&ctx),
             Job::Fill => bandwidth::fill(&ctx),
             Job::Gemm(problem) => gemm(&ctx, problem).map(Some),
+            Job::Fft(problem) => bench_fft::measure(&ctx, &problem).map(Some),
             Job::Glyph(cell) => glyph(&ctx, cell).map(Some),
         };
         match measured {
@@ -264,7 +278,7 @@ pub fn run(arguments: &Arguments, options: &Options) -> Result<(), Failure> {
     failure.map_or(Ok(()), Err)
 }
 
-fn render(rows: &[Row], csv: bool, json: bool) -> String {
+pub(super) fn render(rows: &[Row], csv: bool, json: bool) -> String {
     if json {
         return serde_json::json!(rows).to_string() + "\n";
     }
@@ -323,8 +337,15 @@ fn round(value: f64) -> f64 {
     (value * 1e4).round() / 1e4
 }
 
-/// The median time of one operation, of `runs` that take about `target` each: `record` records one
-/// into a batch.
+/// How long a GPU must have worked without a pause before its clock is measured by: one that idles
+/// while the host prepares operands may run at a sixth of its clock (an H100 does, from about three
+/// seconds after it opened) and takes a while to raise it again.
+const CLOCKS_RISE: Duration = Duration::from_millis(600);
+/// Beyond it, how long to wait for two runs that agree.
+const CLOCKS_SETTLE: Duration = Duration::from_secs(4);
+
+/// The median time of one operation, of `runs` that take about `target` each, once the device has
+/// worked long enough for its clocks to rise: `record` records one into a batch.
 pub(super) fn median_time(
     ctx: &Context,
     runs: u32,
@@ -337,8 +358,22 @@ pub(super) fn median_time(
         batch.time()
     };
     time(1)?; // compiles, fills caches, raises clocks
-    let once = time(2)? / 2;
-    let repeats = (target.as_secs_f64() / once.as_secs_f64().max(1e-7)).clamp(1.0, 500.0) as u32;
+    let mut once = time(2)? / 2;
+    let repeats = |once: Duration| {
+        (target.as_secs_f64() / once.as_secs_f64().max(1e-7)).clamp(1.0, 500.0) as u32
+    };
+    if ctx.backend() == Backend::Gpu && once < Duration::from_secs(1) {
+        let start = std::time::Instant::now();
+        loop {
+            let count = repeats(once);
+            let before = std::mem::replace(&mut once, time(count)? / count);
+            let agree = once.as_secs_f64() > 0.98 * before.as_secs_f64();
+            if start.elapsed() > CLOCKS_SETTLE || agree && start.elapsed() > CLOCKS_RISE {
+                break;
+            }
+        }
+    }
+    let repeats = repeats(once);
     let runs = if once > Duration::from_secs(1) { 1 } else { runs };
     let mut times = (0..runs.max(1)).map(|_| time(repeats)).collect::<Result<Vec<_>, _>>()?;
     times.sort_unstable();

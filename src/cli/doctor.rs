@@ -3,7 +3,7 @@
 use super::{Arguments, Failure};
 use crate::output::print;
 use gvpie_core::glyph::{Cell, Glyphs};
-use gvpie_core::{AdapterChoice, Context, DType, Gemm, adapters, wgpu};
+use gvpie_core::{AdapterChoice, Context, DType, Fft, Gemm, adapters, wgpu};
 use serde_json::{Value, json};
 
 /// Runs the subcommand.
@@ -88,6 +88,13 @@ fn paths(ctx: &Context) -> Value {
             let planned = Gemm::new(size, size, size).elements(dtype, dtype, dtype).plan(ctx);
             let path = planned.map_or_else(|e| e.to_string(), |plan| plan.algorithm().to_string());
             paths.insert(format!("gemm {dtype} {size}x{size}x{size}"), json!(path));
+        }
+    }
+    for dtype in [DType::F32, DType::F64] {
+        for size in [1013, 4096, 1 << 20] {
+            let planned = Fft::new([size]).precision(dtype).plan(ctx);
+            let path = planned.map_or_else(|e| e.to_string(), |plan| super::fft::path(&plan));
+            paths.insert(format!("fft {dtype} {size}"), json!(path));
         }
     }
     for cell in Cell::ALL {

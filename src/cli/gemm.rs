@@ -1,7 +1,7 @@
 //! `gvpie gemm`: matrix products of NumPy files.
 
 use super::{Arguments, Choice, Failure};
-use crate::npy::{Array, Data, Float, Uploaded};
+use crate::npy::{self, Array, Data, Float, Uploaded};
 use crate::output::{PendingFile, print};
 use clap::{Args, ValueEnum};
 use gvpie_core::gemm::Accuracy;
@@ -285,7 +285,7 @@ impl<'o> Job<'o> {
             None => ctx.zeros(&self.shape)?,
         };
         plan.run(a, b, &mut c)?;
-        Array::write(file, &self.shape, &c.download()?)?;
+        npy::write(file, &self.shape, &c.download()?)?;
         Ok(super::bench::path(&plan)?)
     }
 }

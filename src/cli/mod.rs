@@ -2,9 +2,12 @@
 
 pub mod bandwidth;
 pub mod bench;
+pub mod bench_fft;
 pub mod doctor;
+pub mod fft;
 pub mod gemm;
 pub mod render;
+pub mod spectrogram;
 pub mod tour;
 pub mod trial;
 pub mod tune;
@@ -14,7 +17,8 @@ use gvpie_core::{Backend, Context, ContextOptions};
 use std::io::IsTerminal;
 use std::path::PathBuf;
 
-/// Compute on any GPU, or on none: matrix products, text as pictures, from the command line.
+/// Compute on any GPU, or on none: matrix products, Fourier transforms, text as pictures, from the
+/// command line.
 ///
 /// Without a subcommand, gvpie gives a tour: it finds the adapter, tests the driver, and runs one
 /// verified example of each operation.
@@ -50,8 +54,11 @@ Examples:
   gvpie doctor                             adapters, limits, self-test, chosen paths
   gvpie gemm A.npy B.npy -o C.npy          C = A B
   gvpie gemm A.npy B.npy -o C.npy --transpose-b --alpha 2 --beta 1 --c C0.npy
+  gvpie fft X.npy -o Y.npy --axes 0,1      as numpy.fft.fftn; --inverse, --real, --norm, --n
+  gvpie spectrogram IN.wav -o OUT.png      a sound as a picture
   gvpie render README.md -o readme.png     text as a picture
   gvpie bench gemm --shape 4096x4096x4096 --csv
+  gvpie bench fft --length 1024x1024       also N and NxNxN
   gvpie tune --shape 4096x4096x64          find and remember the fastest algorithm
 
 Environment:
@@ -86,6 +93,8 @@ pub enum Command {
     /// Show adapters, limits, features, the driver's self-test and the path of each operation
     Doctor,
     Gemm(gemm::Options),
+    Fft(fft::Options),
+    Spectrogram(spectrogram::Options),
     Render(render::Options),
     Bench(bench::Options),
     Tune(tune::Options),
@@ -101,6 +110,26 @@ pub enum Failure {
     /// An array file is of no use.
     #[error(transparent)]
     Npy(#[from] crate::npy::Error),
+    /// A sound file is of no use.
+    #[error(transparent)]
+    Wav(#[from] crate::wav::Error),
+    /// A spectrogram would be larger than a picture may be.
+    #[error(
+        "{}: {width}x{height} pixels are more than a picture may have; a --size of at most \
+         {most_size} and a --hop of at least {least_hop} would do", path.display()
+    )]
+    Picture {
+        /// The sound.
+        path: PathBuf,
+        /// Pixels across: frames.
+        width: usize,
+        /// Pixels up: frequencies.
+        height: usize,
+        /// The longest frames that may be.
+        most_size: usize,
+        /// With frames as they are, or of the most that they may be: so far apart at least.
+        least_hop: usize,
+    },
     /// A text file cannot be opened.
     #[error("{}: {source}", path.display())]
     Input {
@@ -186,6 +215,8 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         None => tour::run(arguments),
         Some(Command::Doctor) => doctor::run(arguments),
         Some(Command::Gemm(options)) => gemm::run(arguments, options),
+        Some(Command::Fft(options)) => fft::run(arguments, options),
+        Some(Command::Spectrogram(options)) => spectrogram::run(arguments, options),
         Some(Command::Render(options)) => render::run(arguments, options),
         Some(Command::Bench(options)) => bench::run(arguments, options),
         Some(Command::Tune(options)) => tune::run(arguments, options),
@@ -216,6 +247,15 @@ impl Arguments {
             eprintln!("gvpie: {notice}");
         }
         Ok(context)
+    }
+}
+
+/// A whole number from 1 on the command line.
+pub(crate) fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("expected at least 1".into()),
+        Ok(number) => Ok(number),
+        Err(error) => Err(format!("expected a whole number: {error}")),
     }
 }
 

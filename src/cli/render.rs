@@ -27,19 +27,11 @@ pub struct Options {
     #[arg(long, default_value = "6x8", value_name = "5x7|6x8|8x8")]
     pub cell: Cell,
     /// Cells in a row; the longest line, at most 128, unless said
-    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    #[arg(long, value_name = "N", value_parser = super::at_least_one)]
     pub columns: Option<usize>,
     /// Columns from one tab stop to the next
-    #[arg(long, default_value = "4", value_name = "N", value_parser = at_least_one)]
+    #[arg(long, default_value = "4", value_name = "N", value_parser = super::at_least_one)]
     pub tab: usize,
-}
-
-fn at_least_one(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(0) => Err("expected at least 1".into()),
-        Ok(number) => Ok(number),
-        Err(error) => Err(format!("expected a whole number: {error}")),
-    }
 }
 
 /// Pixels that nearly every GPU allows a texture each way; a taller picture is split.

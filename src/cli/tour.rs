@@ -1,6 +1,7 @@
 //! `gvpie` with no arguments: what this machine computes, shown and verified, in seconds.
 
 use super::bench::{Extents, Problem, Row, figure, gemm as measure_gemm, glyph};
+use super::bench_fft;
 use super::gemm::{AccuracyName, FloatName};
 use super::{Arguments, Failure};
 use crate::output::{PendingFile, print};
@@ -8,7 +9,7 @@ use crate::png;
 use gvpie_core::gemm::proof::Case;
 use gvpie_core::glyph::Cell;
 use gvpie_core::glyph::text::Layout;
-use gvpie_core::{Backend, Context, Gemm};
+use gvpie_core::{Backend, Context, DType, Gemm, Shape};
 use serde_json::json;
 use std::path::Path;
 
@@ -46,6 +47,18 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         Backend::Gpu => glyph(&Context::on(Backend::Cpu)?, Cell::C6x8)?,
         Backend::Cpu => drawn.clone(),
     };
+    // Long enough for a GPU, and of several passes over memory there; its rows are checked.
+    let transform = bench_fft::Problem {
+        length: Shape::from([if large { 1 << 20 } else { 1 << 16 }]),
+        batch: if large { 16 } else { 4 },
+        real: false,
+        precision: DType::F32,
+    };
+    let transformed = bench_fft::measure(&ctx, &transform)?;
+    let transformed_cpu = match ctx.backend() {
+        Backend::Gpu => bench_fft::measure(&Context::on(Backend::Cpu)?, &transform)?,
+        Backend::Cpu => transformed.clone(),
+    };
     let picture = draw(&ctx);
     let report = json!({
         "adapter": ctx.adapter(),
@@ -67,6 +80,14 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
             "gb_per_second": drawn.rate,
             "cpu_gb_per_second": drawn_cpu.rate,
             "picture": picture.as_ref().ok(),
+        }, {
+            "op": "fft",
+            "path": transformed.path,
+            "verified": true,
+            "shape": transformed.shape,
+            "batch": transformed.batch,
+            "gb_per_second": transformed.rate,
+            "cpu_gb_per_second": transformed_cpu.rate,
         }],
     });
     if arguments.json {
@@ -101,6 +122,21 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         Ok(name) => format!("\n       picture in {name}"),
         Err(failure) => format!("\n       no picture: {failure}"),
     };
+    text += &format!(
+        "\nfft    elements recomputed in double precision, within their error bound\n       \
+         {} of {}, {}: {} GB/s",
+        transformed.batch,
+        transformed.shape,
+        transformed.path,
+        figure(transformed.rate),
+    );
+    if ctx.backend() == Backend::Gpu {
+        text += &format!(
+            ", {:.1} times this CPU's {}",
+            transformed.rate / transformed_cpu.rate,
+            figure(transformed_cpu.rate)
+        );
+    }
     text += "\nMore: gvpie doctor, gvpie bench, gvpie help\n";
     Ok(print(&text)?)
 }
