@@ -65,11 +65,13 @@ mod cpu;
 mod gpu;
 mod lines;
 mod long;
+mod passes;
 mod plan;
 mod pointwise;
 pub mod proof;
 mod radix;
 mod recipe;
+mod rendering;
 mod scratch;
 mod strided;
 #[cfg(test)]

@@ -1,0 +1,287 @@
+//! Kernels of the FFT as values: what a rendering depends on, its parameters and its table.
+
+use super::radix::{self, Codelet, Turn};
+use super::recipe::{Load, Store};
+use super::twiddles::Run;
+use crate::buffer::Buffer;
+use crate::context::Context;
+use crate::element::DType;
+use crate::error::Result;
+use crate::kernel::Kernel;
+use crate::shader::Values;
+use minijinja::Value;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::mem::offset_of;
+
+/// WGSL's `Params` of fft.wgsl.jinja, field by field.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, bytemuck::NoUninit)]
+pub(super) struct Params {
+    pub lines: u32,
+    pub size0: u32,
+    pub size1: u32,
+    pub size2: u32,
+    pub in_offset: u32,
+    pub in_element: u32,
+    pub in0: u32,
+    pub in1: u32,
+    pub in2: u32,
+    pub in3: u32,
+    pub out_offset: u32,
+    pub out_element: u32,
+    pub out0: u32,
+    pub out1: u32,
+    pub out2: u32,
+    pub out3: u32,
+    pub given: u32,
+    pub kept: u32,
+    pub window_offset: u32,
+    pub window_element: u32,
+    pub spectrum_offset: u32,
+    pub spectrum_element: u32,
+}
+
+macro_rules! fields {
+    ($($field:ident)*) => { vec![$((stringify!($field), offset_of!(Params, $field))),*] };
+}
+
+pub(super) fn fields() -> Vec<(&'static str, usize)> {
+    fields!(lines size0 size1 size2 in_offset in_element in0 in1 in2 in3 out_offset out_element out0
+        out1 out2 out3 given kept window_offset window_element spectrum_offset spectrum_element)
+}
+
+/// The table of a pass: runs one after another, and what each element is multiplied by at the end.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub(super) struct Table {
+    pub runs: Vec<Run>,
+    /// Bits of an f64.
+    pub scale: Option<u64>,
+}
+
+impl Table {
+    /// Where a run begins.
+    pub fn add(&mut self, run: Run) -> usize {
+        let at = self.runs.iter().map(Run::len).sum();
+        self.runs.push(run);
+        at
+    }
+
+    pub fn len(&self) -> usize {
+        self.runs.iter().map(Run::len).sum()
+    }
+
+    pub fn upload(&self, ctx: &Context, precision: DType) -> Result<Buffer> {
+        let factor = self.scale.map(|bits| num_complex::Complex::new(f64::from_bits(bits), 0.0));
+        let values: Vec<_> = self.runs.iter().flat_map(Run::values).chain(factor).collect();
+        let bytes: Vec<u8> = if precision == DType::F64 {
+            bytemuck::cast_slice(&values).to_vec()
+        } else {
+            let narrow = |value: &num_complex::Complex<f64>| [value.re as f32, value.im as f32];
+            values.iter().flat_map(narrow).flat_map(f32::to_ne_bytes).collect()
+        };
+        let buffer = Buffer::zeroed(ctx.device(), bytes.len().max(16) as u64, "the FFT's tables")?;
+        buffer.write(&bytes)?;
+        Ok(buffer)
+    }
+}
+
+/// A stage as the template sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+pub(super) struct Stage {
+    pub radix: usize,
+    pub butterflies: usize,
+    pub before: usize,
+    pub each: usize,
+    pub even: bool,
+    pub table: usize,
+    pub columns: bool,
+    pub remap: bool,
+    pub product: Option<usize>,
+    pub gap: Gap,
+}
+
+/// Words left out against conflicts of banks: `words` after each 2^shift elements.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Default)]
+pub(super) struct Gap {
+    pub shift: u32,
+    pub words: usize,
+}
+
+/// The two tables of a twiddle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+pub(super) struct Twiddle {
+    pub axis: usize,
+    pub shift: u32,
+    pub low: usize,
+    pub high: usize,
+}
+
+/// Which lines add to an element's index along the axis: axis of the lines, factor.
+pub(super) type Index = Vec<(usize, usize)>;
+
+/// One rendering of fft.wgsl.jinja.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Variant {
+    pub double: bool,
+    pub points: usize,
+    pub threads: usize,
+    pub lines: usize,
+    pub stages: Vec<Stage>,
+    pub pitch: usize,
+    pub exchange: usize,
+    /// Whether both parts of a number are exchanged at once.
+    pub whole: bool,
+    /// Axes that lines are counted along.
+    pub axes: usize,
+    pub in_place: bool,
+    pub load: Load,
+    /// Points of the whole axis, where half its spectrum is read.
+    pub length: usize,
+    pub store: Store,
+    pub pad: bool,
+    pub crop: bool,
+    pub window: bool,
+    pub spectrum: bool,
+    pub turn_in: bool,
+    pub swap_in: bool,
+    pub times_in: Option<usize>,
+    pub index_in: Index,
+    pub step_in: usize,
+    pub turn_out: bool,
+    pub swap_out: bool,
+    pub times_out: Option<usize>,
+    pub index_out: Index,
+    pub step_out: usize,
+    pub twiddle: Option<Twiddle>,
+    pub halves: usize,
+    pub scale: Option<usize>,
+    pub tables: bool,
+    pub inverse: bool,
+}
+
+impl Variant {
+    pub fn kernel(&self) -> Kernel {
+        let suffix = if self.double { "lf" } else { "" };
+        let radices: Vec<usize> = self.stages.iter().map(|stage| stage.radix).collect();
+        let codelets: BTreeMap<usize, Codelet> =
+            radices.iter().map(|&radix| (radix, radix::codelet(radix, suffix))).collect();
+        let roots: BTreeMap<usize, Vec<Turn>> = (2..=radix::LARGEST_PRIME)
+            .map(|p| (p, (0..p).map(|k| radix::turn(k, p, suffix)).collect()))
+            .collect();
+        let load = match self.load {
+            Load::Complex => "complex",
+            Load::Real => "real",
+            Load::Half => "half",
+            Load::Packed => "packed",
+        };
+        let store = match self.store {
+            Store::Complex => "complex",
+            Store::Real => "real",
+            Store::Packed => "packed",
+        };
+        let values: Values = [
+            ("real", if self.double { "f64" } else { "f32" }.into()),
+            ("points", self.points.into()),
+            ("threads", self.threads.into()),
+            ("lines", self.lines.into()),
+            ("stages", Value::from_serialize(&self.stages)),
+            ("pitch", self.pitch.into()),
+            ("exchange", self.exchange.into()),
+            ("whole", self.whole.into()),
+            ("axes", self.axes.into()),
+            ("in_place", self.in_place.into()),
+            ("load", load.into()),
+            ("length", self.length.into()),
+            ("store", store.into()),
+            ("pad", self.pad.into()),
+            ("crop", self.crop.into()),
+            ("window", self.window.into()),
+            ("spectrum", self.spectrum.into()),
+            ("turn_in", self.turn_in.into()),
+            ("swap_in", self.swap_in.into()),
+            ("times_in", Value::from_serialize(self.times_in)),
+            ("index_in", Value::from_serialize(&self.index_in)),
+            ("step_in", self.step_in.into()),
+            ("turn_out", self.turn_out.into()),
+            ("swap_out", self.swap_out.into()),
+            ("times_out", Value::from_serialize(self.times_out)),
+            ("index_out", Value::from_serialize(&self.index_out)),
+            ("step_out", self.step_out.into()),
+            ("twiddle", Value::from_serialize(self.twiddle)),
+            ("halves", self.halves.into()),
+            ("pairs", (self.points / 2 + 1).div_ceil(self.threads).into()),
+            ("scale", Value::from_serialize(self.scale)),
+            ("has_tables", self.tables.into()),
+            ("codelets", Value::from_serialize(&codelets)),
+            ("roots", Value::from_serialize(&roots)),
+        ]
+        .into();
+        let names: Vec<String> = radices.iter().map(usize::to_string).collect();
+        let label = format!("fft {} = {}", self.points, names.join(" "));
+        Kernel::ours(label, "fft.wgsl.jinja", values)
+            .entry("fft")
+            .constant("inverse", f64::from(u8::from(self.inverse)))
+            .fields(fields())
+    }
+}
+
+/// One rendering of fft_pairs.wgsl.jinja.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct PairsVariant {
+    pub double: bool,
+    pub points: usize,
+    pub forward: bool,
+    pub axes: usize,
+    pub window: bool,
+    pub spectrum: bool,
+    pub scale: Option<usize>,
+}
+
+impl PairsVariant {
+    /// Workgroups for a line.
+    pub fn blocks(&self) -> usize {
+        (self.points / 2 + 1).div_ceil(256)
+    }
+
+    pub fn kernel(&self) -> Kernel {
+        let values: Values = [
+            ("real", if self.double { "f64" } else { "f32" }.into()),
+            ("points", self.points.into()),
+            ("blocks", self.blocks().into()),
+            ("forward", self.forward.into()),
+            ("axes", self.axes.into()),
+            ("window", self.window.into()),
+            ("spectrum", self.spectrum.into()),
+            ("scale", Value::from_serialize(self.scale)),
+        ]
+        .into();
+        Kernel::ours(format!("fft pairs {}", self.points), "fft_pairs.wgsl.jinja", values)
+            .entry("pairs")
+            .fields(fields())
+    }
+}
+
+/// A kernel of a pass.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum Rendering {
+    Transform(Box<Variant>),
+    Pairs(PairsVariant),
+}
+
+impl Rendering {
+    pub fn kernel(&self) -> Kernel {
+        match self {
+            Rendering::Transform(variant) => variant.kernel(),
+            Rendering::Pairs(variant) => variant.kernel(),
+        }
+    }
+
+    /// Whether it reads tables, a window, a spectrum; whether input and output are one.
+    pub fn binds(&self) -> [bool; 4] {
+        match self {
+            Rendering::Transform(v) => [v.tables, v.window, v.spectrum, v.in_place],
+            Rendering::Pairs(v) => [true, v.window, v.spectrum, false],
+        }
+    }
+}
