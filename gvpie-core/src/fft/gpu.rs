@@ -278,6 +278,7 @@ impl Emit<'_> {
         };
         let scale = pass.after.scale.map(|_| table.len());
         table.scale = pass.after.scale.map(f64::to_bits);
+        table.prime = pass.prime();
         let same = pass.from.place == pass.to.place
             || self.in_place
                 && [Place::Input, Place::Output].contains(&pass.from.place)
@@ -313,6 +314,7 @@ impl Emit<'_> {
             twiddle,
             halves,
             scale,
+            powers: table.prime.is_some(),
             tables: table != Table::default(),
             inverse: self.problem.inverse,
         };
@@ -439,8 +441,21 @@ struct Program {
 #[derive(Debug)]
 struct Launch {
     pipeline: Pipeline,
-    table: Buffer,
+    tables: Tables,
     step: Step,
+}
+
+/// What a kernel reads besides operands: numbers, and for Rader's algorithm powers.
+#[derive(Debug, Clone)]
+struct Tables {
+    numbers: Buffer,
+    powers: Option<Buffer>,
+}
+
+impl Tables {
+    fn new(ctx: &Context, table: &Table, precision: DType) -> Result<Self> {
+        Ok(Tables { numbers: table.upload(ctx, precision)?, powers: table.powers(ctx)? })
+    }
 }
 
 /// Ways for operands to lie that a plan remembers.
@@ -450,21 +465,21 @@ impl Program {
     fn new(problem: &Fft, ctx: &Context, key: Key) -> Result<Self> {
         let facts = facts(ctx)?;
         let recipe = Recipe::choose(problem, &facts, &key.x, &key.y)?;
-        let mut tables: HashMap<Table, Buffer> = HashMap::new();
+        let mut tables: HashMap<Table, Tables> = HashMap::new();
         let mut pipelines: HashMap<Rendering, Pipeline> = HashMap::new();
         let mut launches = Vec::new();
         for step in steps(problem, &recipe, &facts, key.in_place)? {
-            let table = match tables.get(&step.table) {
-                Some(table) => table.clone(),
-                None => step.table.upload(ctx, problem.precision)?,
+            let known = match tables.get(&step.table) {
+                Some(known) => known.clone(),
+                None => Tables::new(ctx, &step.table, problem.precision)?,
             };
-            tables.entry(step.table.clone()).or_insert_with(|| table.clone());
+            tables.entry(step.table.clone()).or_insert_with(|| known.clone());
             let pipeline = match pipelines.get(&step.variant) {
                 Some(pipeline) => pipeline.clone(),
                 None => ctx.pipeline(&step.variant.kernel())?,
             };
             pipelines.entry(step.variant.clone()).or_insert_with(|| pipeline.clone());
-            launches.push(Launch { pipeline, table, step });
+            launches.push(Launch { pipeline, tables: known, step });
         }
         let size = problem.complex().size();
         let space = |&elements: &usize| {
@@ -485,10 +500,10 @@ impl Program {
             Place::Output => Ok(&operands.y.buffer),
             Place::Space(i) => self.spaces.get(i).ok_or_else(|| fault("a memory is missing")),
         };
-        for Launch { pipeline, table, step } in &self.launches {
+        for Launch { pipeline, tables, step } in &self.launches {
             let Step { variant, params, groups, from, to, .. } = step;
             let mut params = *params;
-            let [tables, window, spectrum, in_place] = variant.binds();
+            let [numbers, window, spectrum, in_place] = variant.binds();
             let mut hooks = Vec::new();
             let mut hook = |asked: bool, operand: &Option<Operand>| -> Result<[u32; 2]> {
                 match operand {
@@ -503,8 +518,11 @@ impl Program {
             [params.window_offset, params.window_element] = hook(window, &operands.window)?;
             [params.spectrum_offset, params.spectrum_element] = hook(spectrum, &operands.spectrum)?;
             let mut bindings = Bindings::new().params(&params);
-            if tables {
-                bindings = bindings.buffer(Access::Read, table);
+            if numbers {
+                bindings = bindings.buffer(Access::Read, &tables.numbers);
+            }
+            if let Some(powers) = &tables.powers {
+                bindings = bindings.buffer(Access::Read, powers);
             }
             for vector in &hooks {
                 bindings = bindings.buffer(Access::Read, vector);

@@ -261,6 +261,9 @@ impl Builder<'_> {
         if radix::smooth(n) {
             return self.smooth(n, from, to, lines, around, None);
         }
+        if self.is_cyclic(n) {
+            return self.smooth(n - 1, from, to, lines, around, Some(Run::PrimeSpectrum { n }));
+        }
         // Bluestein: with w(j) = exp(-πi·j²/n), X(k) = w(k) Σ x(j) w(j) · conj w(k - j).
         let (before, after) = around;
         let m = smooth_above(2 * n - 1);
@@ -281,6 +284,16 @@ impl Builder<'_> {
         self.smooth(m, from, middle.clone(), lines.clone(), (first, product), None)?;
         let back = Before { swapped: true, step: 1, ..Before::default() };
         self.smooth(m, middle, to, lines, (back, last), None)
+    }
+
+    /// Whether a transform is best a cyclic convolution of n − 1 points (Rader), for n that are not
+    /// smooth. That permutes the elements, so it is where all of them are in one workgroup.
+    fn is_cyclic(&self, n: usize) -> bool {
+        radix::prime(n)
+            && radix::smooth(n - 1)
+            && self.geometry(n - 1, 1, false).is_some()
+            && self.fits_chain(n - 1)
+            && radix::effort(n - 1) < radix::effort(smooth_above(2 * n - 1))
     }
 
     /// Whether a convolution of m points is one pass.

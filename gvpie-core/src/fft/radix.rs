@@ -19,6 +19,11 @@ pub(super) fn smooth(mut n: usize) -> bool {
     n == 1
 }
 
+/// Whether n is a prime number.
+pub(super) fn prime(n: usize) -> bool {
+    n > 1 && (2..).take_while(|d| d * d <= n).all(|d| !n.is_multiple_of(d))
+}
+
 /// A length in stages, with as many threads as divide the work best.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Stages {
@@ -82,6 +87,16 @@ pub(super) fn work(n: usize) -> f64 {
     }
     let largest = [13, 11, 7, 5, 3].into_iter().find(|&p| n.is_multiple_of(p)).unwrap_or(2);
     n as f64 * (1.0 + largest as f64 / 26.0)
+}
+
+/// What a transform of n points costs in one workgroup, without end where it does not fit one: to
+/// compare lengths by that are far apart.
+pub(super) fn effort(n: usize) -> f64 {
+    let stages = divide(n, 1024);
+    stages.map_or(f64::INFINITY, |stages| {
+        let held = stages.radices.iter().map(|&radix| stages.each(n, radix) * radix).max();
+        cost(n, &stages, held.unwrap_or(0))
+    })
 }
 
 /// Calls `found` with each product of radices, none larger than the one before, that is n.

@@ -3,8 +3,9 @@
 //! A line that fits a workgroup's memory is one pass. A longer one, of N = n₁·n₂ points, is two
 //! (Gentleman & Sande 1966; Bailey 1990): transforms of n₁ points at distance n₂, a product with
 //! exp(−2πi·k₁·j₂/N), transforms of n₂ neighbours whose results lie n₁ apart; n₂ is divided again
-//! where it is still too long. Lengths with a prime factor above 13 become a cyclic convolution of a
-//! smooth length (Bluestein 1970).
+//! where it is still too long. Lengths with a prime factor above 13 become a cyclic convolution: a
+//! prime n, where n − 1 has no such factor, of n − 1 points (Rader 1968), any other of a smooth length
+//! from 2n − 1 (Bluestein 1970).
 //!
 //! Passes that follow one another are run chunk by chunk, so that a plan's memory has a bound.
 
@@ -210,6 +211,17 @@ pub(super) struct Pass {
     pub columns: [bool; 2],
 }
 
+impl Pass {
+    /// The prime length of a transform that is a convolution of one point less: element gᵖ of its
+    /// lines is element p of the convolution.
+    pub fn prime(&self) -> Option<usize> {
+        match self.product {
+            Some(Run::PrimeSpectrum { n }) => Some(n),
+            _ => None,
+        }
+    }
+}
+
 /// Passes that are run chunk by chunk along an axis.
 #[derive(Debug, Clone)]
 pub(super) struct Group {
@@ -218,10 +230,15 @@ pub(super) struct Group {
     pub chunk: Option<(Id, usize, usize)>,
 }
 
-/// The passes of a transform on a GPU; prints as one line.
+/// The passes of a transform on a GPU; prints as one line: of each pass its points, their division
+/// into radices, the threads of a line, the lines of a workgroup, and whether its neighbours are
+/// columns or rows when read and when written. A convolution ends in `~`, and one by Rader's algorithm
+/// in the prime length that it is for; `+` is the step between halves of a spectrum, `[…]*2` runs in
+/// two chunks.
 ///
 /// ```text
 /// [256=16*16/16x16cc 256=16*16/16x16rc]
+/// 256=4*4*16/16x16rr~257
 /// ```
 #[derive(Debug, Clone)]
 pub struct Recipe {
@@ -255,6 +272,9 @@ impl std::fmt::Display for Recipe {
                 write!(f, "/{}x{}{}{}", pass.stages.threads, pass.width, ways[0], ways[1])?;
                 if pass.product.is_some() {
                     f.write_str("~")?;
+                }
+                if let Some(prime) = pass.prime() {
+                    write!(f, "{prime}")?;
                 }
             }
             f.write_str(if several { "]" } else { "" })?;

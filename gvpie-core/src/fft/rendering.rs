@@ -2,7 +2,7 @@
 
 use super::radix::{self, Codelet, Turn};
 use super::recipe::{Load, Store};
-use super::twiddles::Run;
+use super::twiddles::{Run, powers};
 use crate::buffer::Buffer;
 use crate::context::Context;
 use crate::element::DType;
@@ -57,6 +57,8 @@ pub(super) struct Table {
     pub runs: Vec<Run>,
     /// Bits of an f64.
     pub scale: Option<u64>,
+    /// The prime whose powers of the generator are listed beside it.
+    pub prime: Option<usize>,
 }
 
 impl Table {
@@ -80,10 +82,20 @@ impl Table {
             let narrow = |value: &num_complex::Complex<f64>| [value.re as f32, value.im as f32];
             values.iter().flat_map(narrow).flat_map(f32::to_ne_bytes).collect()
         };
-        let buffer = Buffer::zeroed(ctx.device(), bytes.len().max(16) as u64, "the FFT's tables")?;
-        buffer.write(&bytes)?;
-        Ok(buffer)
+        upload(ctx, &bytes)
     }
+
+    /// The powers of the prime's generator, where there is one.
+    pub fn powers(&self, ctx: &Context) -> Result<Option<Buffer>> {
+        let bytes = |n| powers(n).into_iter().flat_map(u32::to_ne_bytes).collect::<Vec<_>>();
+        self.prime.map(|n| upload(ctx, &bytes(n))).transpose()
+    }
+}
+
+fn upload(ctx: &Context, bytes: &[u8]) -> Result<Buffer> {
+    let buffer = Buffer::zeroed(ctx.device(), bytes.len().max(16) as u64, "the FFT's tables")?;
+    buffer.write(bytes)?;
+    Ok(buffer)
 }
 
 /// A stage as the template sees it.
@@ -156,6 +168,8 @@ pub(super) struct Variant {
     pub twiddle: Option<Twiddle>,
     pub halves: usize,
     pub scale: Option<usize>,
+    /// Whether elements are permuted by the powers of a prime's generator.
+    pub powers: bool,
     pub tables: bool,
     pub inverse: bool,
 }
@@ -212,6 +226,7 @@ impl Variant {
             ("halves", self.halves.into()),
             ("pairs", (self.points / 2 + 1).div_ceil(self.threads).into()),
             ("scale", Value::from_serialize(self.scale)),
+            ("powers", self.powers.into()),
             ("has_tables", self.tables.into()),
             ("codelets", Value::from_serialize(&codelets)),
             ("roots", Value::from_serialize(&roots)),

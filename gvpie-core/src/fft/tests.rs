@@ -212,6 +212,43 @@ fn recipes_are_chosen_without_a_device() {
     );
 }
 
+/// Primes of which one less is smooth, and for which its convolution fits a workgroup, are Rader's;
+/// all others Bluestein's.
+#[test]
+fn prime_lengths_are_the_cheaper_convolution() {
+    use super::radix::{effort, prime, smooth};
+    let large = |n| recipe(Fft::new([9, n]), 48 << 10, 1024).to_string();
+    for n in (17..2048).chain([4951, 8191]).filter(|&n| prime(n)) {
+        let found = large(n);
+        if smooth(n - 1) {
+            assert!(found.starts_with(&format!("{}=", n - 1)), "{n}: {found}");
+            assert!(found.ends_with(&format!("~{n}")), "{n}: {found}");
+            assert!(effort(n - 1) < effort(2 * n.next_power_of_two()), "{n}");
+        } else {
+            assert!(found.ends_with('~'), "{n}: {found}");
+        }
+    }
+    assert!(large(1013).ends_with('~') && large(2 * 17).ends_with('~'));
+    // One that is too long for a workgroup is four passes, as it was.
+    assert!(!large(65_537).contains('~') && large(65_537).matches('=').count() == 4);
+    let small = |n| recipe(Fft::new([9, n]), 16 << 10, 256).to_string();
+    assert!(small(2311).ends_with("~2311") && !small(4951).contains('~'));
+    let double = Fft::new([9, 4951]).precision(DType::F64);
+    assert!(recipe(double, 48 << 10, 1024).to_string().ends_with("~4951"));
+}
+
+#[test]
+fn powers_of_a_generator_are_all_numbers_below_the_prime() {
+    use super::twiddles::{generator, powers};
+    assert_eq!([3, 5, 7, 17, 41, 257, 1009].map(generator), [2, 2, 3, 3, 6, 3, 11]);
+    assert_eq!(powers(7), [1, 3, 2, 6, 4, 5]);
+    for n in [3, 17, 1009, 4951, 8191, 65_537] {
+        let mut all = powers(n);
+        all.sort_unstable();
+        assert!(all.into_iter().eq(1..n as u32), "{n}");
+    }
+}
+
 #[test]
 fn recipes_multiply_to_their_length() {
     use super::radix::{divide, smooth};

@@ -35,6 +35,9 @@ pub(super) enum Run {
     /// The transform of m points of the chirp's conjugate, of length 2n − 1 wrapped around, times
     /// 1/m: what Bluestein's convolution multiplies by.
     ChirpSpectrum { n: usize, m: usize },
+    /// The transform of the n − 1 points exp(−2πi·g⁻ᵖ/n), g the [`generator`] of the prime n, times
+    /// 1/(n − 1): what Rader's convolution multiplies by.
+    PrimeSpectrum { n: usize },
 }
 
 impl Run {
@@ -44,6 +47,7 @@ impl Run {
             Run::Roots { count, .. } => count,
             Run::Chirp { n } => n,
             Run::ChirpSpectrum { m, .. } => m,
+            Run::PrimeSpectrum { n } => n - 1,
         }
     }
 
@@ -61,11 +65,61 @@ impl Run {
                     wave[j] = value;
                     wave[(m - j) % m] = value;
                 }
-                rustfft::FftPlanner::new().plan_fft_forward(m).process(&mut wave);
-                wave
+                spectrum(wave)
+            }
+            Run::PrimeSpectrum { n } => {
+                let scale = (n - 1) as f64;
+                let mut wave: Vec<_> =
+                    powers(n).iter().map(|&k| root(k as usize, n) / scale).collect();
+                // Powers of 1/g are those of g backwards.
+                wave[1..].reverse();
+                spectrum(wave)
             }
         }
     }
+}
+
+fn spectrum(mut wave: Vec<Complex<f64>>) -> Vec<Complex<f64>> {
+    rustfft::FftPlanner::new().plan_fft_forward(wave.len()).process(&mut wave);
+    wave
+}
+
+/// The smallest number whose powers are all of 1..n modulo n, a prime above 2 and below 2³².
+pub(super) fn generator(n: usize) -> usize {
+    let power = |base: usize, mut exponent: usize| {
+        let (mut product, mut square) = (1, base);
+        while exponent > 0 {
+            if exponent % 2 == 1 {
+                product = product * square % n;
+            }
+            square = square * square % n;
+            exponent /= 2;
+        }
+        product
+    };
+    let mut primes = Vec::new();
+    let mut rest = n - 1;
+    for p in 2.. {
+        if p * p > rest {
+            primes.extend((rest > 1).then_some(rest));
+            break;
+        }
+        if rest.is_multiple_of(p) {
+            primes.push(p);
+            while rest.is_multiple_of(p) {
+                rest /= p;
+            }
+        }
+    }
+    // A number whose powers come back to 1 sooner does so after (n − 1)/p of them, p a prime.
+    (2..n).find(|&g| primes.iter().all(|p| power(g, (n - 1) / p) != 1)).unwrap_or(1)
+}
+
+/// gᵖ modulo n for p in 0..n − 1, g the [`generator`] of the prime n.
+pub(super) fn powers(n: usize) -> Vec<u32> {
+    let g = generator(n);
+    let next = |&power: &usize| Some(power * g % n);
+    std::iter::successors(Some(1), next).take(n - 1).map(|power| power as u32).collect()
 }
 
 /// exp(−πi·j²/n); j² is reduced in integers, where 128 bits are enough for any j.

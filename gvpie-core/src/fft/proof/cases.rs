@@ -11,6 +11,13 @@ const LENGTHS: [usize; 40] = [
     256, 343, 512, 625, 1000, 1013, 1024, 1155, 2048, 2187, 4096, 8192, 10007, 16384, 32768, 65536,
 ];
 
+/// Primes of which each less one is a product of 2, 3, 5, 7, 11 and 13, so that they may be cyclic
+/// convolutions of that many points: the smallest, neighbours of powers, all factors, and longest ones.
+const PRIMES: [usize; 22] = [
+    17, 19, 23, 29, 31, 37, 41, 43, 53, 67, 79, 97, 127, 211, 257, 769, 1009, 1051, 2017, 2311,
+    4951, 8191,
+];
+
 /// The table: lengths, axes of two and three dimensions, strides and offsets of both operands,
 /// batches past the limit of one dispatch, halves of even and odd lengths, norms, hooks, f64, and
 /// results in their input's place.
@@ -27,6 +34,21 @@ pub fn hard_cases() -> Vec<Case> {
             let problem = Fft::new([batch, n]).precision(DType::F64);
             add(Case::dense("a length, f64", problem.clone()));
             add(Case::dense("a length, f64 inverse", problem.inverse()));
+        }
+    }
+    for n in PRIMES {
+        let batch = (512 / n).max(3);
+        add(Case::dense("a length, prime", Fft::new([batch, n])));
+        add(Case::dense("a length, prime, inverse", Fft::new([batch, n]).inverse()));
+        add(Case::dense("a length, prime, real", Fft::real([batch, n])));
+        add(Case::dense("a length, prime, real inverse", Fft::real([batch, n]).inverse()));
+        let across = Fft::new([n, batch]).axes([0]);
+        add(Case { in_place: true, ..Case::dense("a length, prime, across, in place", across) });
+        let hooked = Fft::new([batch, n]).window().pad(n - 2).spectrum().scale(0.3);
+        add(Case::dense("a length, prime, hooks", hooked.inverse()));
+        if n <= 1051 {
+            let problem = Fft::new([batch, n]).precision(DType::F64);
+            add(Case::dense("a length, prime, f64", problem));
         }
     }
     for n in [243 * 243, 1 << 17, 65_537, 1 << 18] {
@@ -63,15 +85,17 @@ pub fn hard_cases() -> Vec<Case> {
         }
     }
     for (why, layout) in layouts() {
-        let shape = [6, 10, 16];
-        for axes in [vec![2], vec![1], vec![0], vec![0, 2], vec![0, 1, 2]] {
+        let axes = [vec![2], vec![1], vec![0], vec![0, 2], vec![0, 1, 2]];
+        let smooth = axes.iter().map(|axes| ([6, 10, 16], axes));
+        let primes = axes[..3].iter().map(|axes| ([17, 7, 31], axes));
+        for (shape, axes) in smooth.chain(primes) {
             let problem = Fft::new(shape).axes(axes.clone());
             let from = |problem| Case { input: layout, ..Case::dense(why, problem) };
             let to = |problem| Case { output: layout, ..Case::dense(why, problem) };
             add(from(problem.clone()));
             add(to(problem.clone().inverse()));
             add(Case { output: layout, ..from(Fft::real(shape).axes(axes.clone())) });
-            add(Case { output: layout, ..from(Fft::real(shape).axes(axes).inverse()) });
+            add(Case { output: layout, ..from(Fft::real(shape).axes(axes.clone()).inverse()) });
             let both = Case { output: layout, ..from(problem) };
             add(Case { in_place: true, ..both });
         }
@@ -113,10 +137,11 @@ fn layouts() -> [(&'static str, Storage); 6] {
 /// Every hook, alone and together, along a last axis that is innermost and along one that is not.
 fn hooked() -> Vec<Case> {
     let mut cases = Vec::new();
-    let shapes: [(Vec<usize>, Vec<usize>); 6] = [
+    let shapes: [(Vec<usize>, Vec<usize>); 7] = [
         (vec![5, 32], vec![1]),
         (vec![32, 5], vec![0]),
         (vec![4, 6, 17], vec![0, 2]),
+        (vec![31, 5], vec![0]),
         (vec![4, 30, 6], vec![2, 1]),
         (vec![3, 4096], vec![1]),
         (vec![1 << 16], vec![0]),
