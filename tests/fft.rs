@@ -69,6 +69,7 @@ fn part(why: &str) -> usize {
         why if why.starts_with("a length") => 0,
         why if why.starts_with("longer") => 1,
         why if why.starts_with("axes") && !why.contains("turned") => 2,
+        why if why.starts_with("a prime") => 4,
         _ => 3,
     }
 }
@@ -82,6 +83,12 @@ fn the_host_transforms_all_hard_cases() {
 fn gpu_fft_of_hard_lengths_matches() {
     let Some(gpu) = gpu() else { return };
     check(&gpu, 150, |why| part(why) == 0);
+}
+
+#[test]
+fn gpu_fft_of_prime_lengths_matches() {
+    let Some(gpu) = gpu() else { return };
+    check(&gpu, 140, |why| part(why) == 4);
 }
 
 #[test]
