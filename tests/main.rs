@@ -4,6 +4,7 @@
 //! `off` leaves the tests named `gpu` out, `auto` runs them where an adapter is found.
 
 mod adapter;
+mod binding;
 mod command;
 mod device;
 mod effort;

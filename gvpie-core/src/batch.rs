@@ -11,13 +11,29 @@ use crate::error::{Error, Result};
 use crate::kernel::Pipeline;
 use crate::shader::{Access, Reflection};
 use crate::tensor::Tensor;
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 /// What a dispatch binds: parameters first, then buffers in the order of their binding numbers.
 #[derive(Debug, Default)]
 pub struct Bindings {
     params: Option<Vec<u8>>,
-    buffers: Vec<(Access, Buffer)>,
+    buffers: Vec<Bound>,
+}
+
+/// A buffer, or part of one.
+#[derive(Debug)]
+struct Bound {
+    access: Access,
+    buffer: Buffer,
+    bytes: Option<Range<u64>>,
+}
+
+impl Bound {
+    /// What a kernel is shown that needs at least so many bytes.
+    fn shown(&self, pipeline: &Pipeline, least: u64) -> Range<u64> {
+        self.bytes.clone().unwrap_or_else(|| pipeline.bound(&self.buffer, least))
+    }
 }
 
 impl Bindings {
@@ -44,7 +60,14 @@ impl Bindings {
     }
 
     pub(crate) fn buffer(mut self, access: Access, buffer: &Buffer) -> Self {
-        self.buffers.push((access, buffer.clone()));
+        self.buffers.push(Bound { access, buffer: buffer.clone(), bytes: None });
+        self
+    }
+
+    /// The next storage buffer, of which the kernel is shown these bytes: a beginning as the device
+    /// aligns them, and an end within the buffer.
+    pub(crate) fn part(mut self, access: Access, buffer: &Buffer, bytes: Range<u64>) -> Self {
+        self.buffers.push(Bound { access, buffer: buffer.clone(), bytes: Some(bytes) });
         self
     }
 }
@@ -80,7 +103,7 @@ struct Dispatch {
     pipeline: Pipeline,
     /// Where the parameters begin in the batch's block of them.
     params_at: u64,
-    buffers: Vec<Buffer>,
+    buffers: Vec<Bound>,
     grid: [u32; 3],
 }
 
@@ -132,7 +155,7 @@ impl Batch {
         if !pipeline.device().is(&self.device) {
             return Err(Error::Foreign { operand: format!("kernel '{}'", pipeline.label()) });
         }
-        check_bindings(&self.device, pipeline, &bindings)?;
+        check_bindings(&self.device, gpu, pipeline, &bindings)?;
         let allowed = gpu.limits().max_compute_workgroups_per_dimension;
         if let Some(&asked) = grid.iter().find(|&&n| n > allowed) {
             return Err(Error::Limit {
@@ -154,7 +177,7 @@ impl Batch {
         self.dispatches.push(Dispatch {
             pipeline: pipeline.clone(),
             params_at: params_at as u64,
-            buffers: bindings.buffers.into_iter().map(|(_, buffer)| buffer).collect(),
+            buffers: bindings.buffers,
             grid,
         });
         Ok(())
@@ -247,8 +270,7 @@ impl Batch {
 impl Dispatch {
     fn bind(&self, gpu: &GpuDevice, params: Option<&wgpu::Buffer>) -> wgpu::BindGroup {
         let (_, layout) = self.pipeline.wgpu();
-        let mut buffers =
-            self.buffers.iter().filter_map(|buffer| Some((buffer.wgpu()?, buffer.len())));
+        let mut buffers = self.buffers.iter();
         let mut entries = Vec::new(); // `check_bindings` has matched both lists one to one
         let reflection = self.pipeline.reflection();
         for (&(binding, access), &least) in reflection.bindings.iter().zip(&reflection.sizes) {
@@ -260,9 +282,14 @@ impl Dispatch {
                         size: std::num::NonZero::new(u64::from(size)),
                     })
                 }),
-                Access::Read | Access::ReadWrite => {
-                    buffers.next().map(|(buffer, bytes)| self.pipeline.bound(buffer, bytes, least))
-                }
+                Access::Read | Access::ReadWrite => buffers.next().and_then(|bound| {
+                    let bytes = bound.shown(&self.pipeline, least);
+                    Some(wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+                        buffer: bound.buffer.wgpu()?,
+                        offset: bytes.start,
+                        size: std::num::NonZero::new(bytes.end.saturating_sub(bytes.start)),
+                    }))
+                }),
             };
             entries.extend(resource.map(|resource| wgpu::BindGroupEntry { binding, resource }));
         }
@@ -274,7 +301,12 @@ impl Dispatch {
     }
 }
 
-fn check_bindings(device: &Device, pipeline: &Pipeline, bindings: &Bindings) -> Result<()> {
+fn check_bindings(
+    device: &Device,
+    gpu: &GpuDevice,
+    pipeline: &Pipeline,
+    bindings: &Bindings,
+) -> Result<()> {
     let refuse = |place: String, expected: String, found: String| Error::Binding {
         kernel: pipeline.label().into(),
         place,
@@ -306,7 +338,8 @@ fn check_bindings(device: &Device, pipeline: &Pipeline, bindings: &Bindings) -> 
             bindings.buffers.len().to_string(),
         ));
     }
-    for (&(&(index, expected), &least), (found, buffer)) in storage.iter().zip(&bindings.buffers) {
+    for (&(&(index, expected), &least), bound) in storage.iter().zip(&bindings.buffers) {
+        let Bound { access: found, buffer, .. } = bound;
         if expected != *found {
             let place = format!("binding {index}");
             return Err(refuse(place, expected.to_string(), found.to_string()));
@@ -315,12 +348,15 @@ fn check_bindings(device: &Device, pipeline: &Pipeline, bindings: &Bindings) -> 
             let operand = format!("binding {index} of kernel '{}'", pipeline.label());
             return Err(Error::Foreign { operand });
         }
-        let held = buffer.wgpu().map_or(0, wgpu::Buffer::size);
-        if held < least {
+        if buffer.held() < least {
             let place = format!("binding {index}");
             return Err(refuse(place, format!("{least} bytes"), format!("{}", buffer.len())));
         }
-        let shared = bindings.buffers.iter().filter(|(_, other)| other.is(buffer)).count();
+        let Range { start, end } = bound.shown(pipeline, least);
+        gpu.check_binding(end.saturating_sub(start), || {
+            format!("binding {index} of kernel '{}'", pipeline.label())
+        })?;
+        let shared = bindings.buffers.iter().filter(|other| other.buffer.is(buffer)).count();
         if *found == Access::ReadWrite && shared > 1 {
             return Err(refuse(
                 format!("binding {index}"),

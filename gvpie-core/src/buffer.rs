@@ -4,7 +4,7 @@ use crate::device::{Device, GpuDevice};
 use crate::error::{Error, Result};
 use crate::memory::Reservation;
 use std::ops::Range;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, Weak};
 
 /// Buffers are padded to whole vectors of four f32, so that kernels may read them as such.
 const GRAIN: u64 = 16;
@@ -31,6 +31,21 @@ enum Storage {
     Wgpu(Arc<GpuDevice>, wgpu::Buffer),
     /// Whole words, so that the bytes are aligned for every element type.
     Host(RwLock<Vec<u64>>),
+}
+
+/// A buffer as long as others hold it.
+#[derive(Debug)]
+pub(crate) struct WeakBuffer(Weak<Inner>);
+
+impl WeakBuffer {
+    /// The buffer, if it is still there.
+    pub fn upgrade(&self) -> Option<Buffer> {
+        self.0.upgrade().map(Buffer)
+    }
+
+    pub fn is_held(&self) -> bool {
+        self.0.strong_count() > 0
+    }
 }
 
 impl Buffer {
@@ -93,6 +108,15 @@ impl Buffer {
             Storage::Wgpu(_, buffer) => Some(buffer),
             Storage::Host(_) => None,
         }
+    }
+
+    /// Its length in bytes with the padding behind what was asked for.
+    pub(crate) fn held(&self) -> u64 {
+        self.0.bytes.max(1).next_multiple_of(GRAIN)
+    }
+
+    pub(crate) fn downgrade(&self) -> WeakBuffer {
+        WeakBuffer(Arc::downgrade(&self.0))
     }
 
     /// Whether both handles name one buffer.

@@ -1,6 +1,7 @@
 //! The context: a device, its pipelines, and what is known about it.
 
 use crate::batch::Batch;
+use crate::buffer::Buffer;
 use crate::cache;
 use crate::device::{Adapter, AdapterChoice, Backend, Device, variable};
 use crate::driver::{self, Capabilities};
@@ -9,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::kernel::{Kernel, Pipeline, Pipelines};
 use crate::memory::Pool;
 use crate::shape::Shape;
+use crate::tables::Tables;
 use crate::tensor::Tensor;
 use crate::texture::Texture;
 use crate::tune::Choices;
@@ -38,6 +40,9 @@ pub struct ContextOptions {
     pub adapter: AdapterChoice,
     /// The most bytes that tensors and textures may take together.
     pub memory_budget: Option<u64>,
+    /// The most bytes of a buffer that a kernel is shown at once, to try what a device does that binds
+    /// less than this one; `None` leaves it at what the adapter has.
+    pub binding_limit: Option<u64>,
     /// How long a wait for the device may last.
     pub timeout: Duration,
     /// Where compiled pipelines and [measured choices](crate::tune) are kept between runs; `None`
@@ -54,6 +59,7 @@ impl Default for ContextOptions {
             backend: None,
             adapter: AdapterChoice::default(),
             memory_budget: None,
+            binding_limit: None,
             timeout: Duration::from_secs(60),
             cache: None,
             allow_driver: false,
@@ -89,6 +95,7 @@ impl ContextOptions {
             memory_budget: read("GVPIE_MEMORY_BUDGET", "a number of bytes", |t| t.parse().ok())?,
             timeout: read("GVPIE_TIMEOUT", "a number of seconds", seconds)?
                 .map_or(Self::default().timeout, Duration::from_secs_f64),
+            binding_limit: None,
             cache: cache::folder(),
             allow_driver: read("GVPIE_ALLOW_DRIVER", "0 or 1", allow)?.unwrap_or(false),
         })
@@ -133,6 +140,7 @@ pub struct Context(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     pipelines: Pipelines,
+    tables: Tables,
     capabilities: Capabilities,
     notice: Option<String>,
     choices: Choices,
@@ -185,6 +193,7 @@ impl Context {
         let device = Device::host(Pool::new(options.memory_budget));
         Context(Arc::new(Inner {
             pipelines: Pipelines::default(),
+            tables: Tables::default(),
             capabilities: Capabilities::HOST,
             notice,
             choices: Choices::new(&device, options.cache.as_deref()),
@@ -205,7 +214,7 @@ impl Context {
     /// [`Error::Driver`]; [`Error::Internal`] if the driver opens no device.
     pub async fn on_adapter(adapter: Adapter, options: &ContextOptions) -> Result<Self> {
         let pool = Pool::new(options.memory_budget);
-        let device = Device::open(adapter, pool, options.timeout).await?;
+        let device = Device::open(adapter, pool, options.binding_limit, options.timeout).await?;
         let pipelines = Pipelines::new(&device, options.cache.clone());
         let capabilities = match device.gpu() {
             Some(gpu) => {
@@ -215,7 +224,8 @@ impl Context {
             None => Capabilities::HOST,
         };
         let choices = Choices::new(&device, options.cache.as_deref());
-        Ok(Context(Arc::new(Inner { pipelines, capabilities, notice: None, choices, device })))
+        let (tables, notice) = (Tables::default(), None);
+        Ok(Context(Arc::new(Inner { pipelines, tables, capabilities, notice, choices, device })))
     }
 
     /// Where this context computes.
@@ -302,6 +312,15 @@ impl Context {
     /// [`Error::Unsupported`] on the host, which runs no WGSL.
     pub fn pipeline(&self, kernel: &Kernel) -> Result<Pipeline> {
         self.0.pipelines.get(&self.0.device, kernel)
+    }
+
+    /// The table of this key, made where no plan of this context holds it.
+    pub(crate) fn table(
+        &self,
+        key: String,
+        make: impl FnOnce() -> Result<Buffer>,
+    ) -> Result<Buffer> {
+        self.0.tables.get(key, make)
     }
 
     /// An empty batch; `label` names it in errors and debuggers.

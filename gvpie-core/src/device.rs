@@ -223,10 +223,12 @@ impl Device {
         Device::Host(Arc::new(HostDevice { pool }))
     }
 
-    /// Opens an adapter with every limit and every wanted feature it has.
+    /// Opens an adapter with every wanted feature it has, and every limit, but for a smaller one of
+    /// what is bound at once.
     pub(crate) async fn open(
         Adapter(adapter): Adapter,
         pool: Pool,
+        binding_limit: Option<u64>,
         timeout: Duration,
     ) -> Result<Self> {
         let info = adapter.get_info();
@@ -235,7 +237,9 @@ impl Device {
         // them (`shader::parse` refuses them in any other), on devices that list the very sizes
         // and types, and within bounds that their plans have checked.
         let experimental_features = unsafe { wgpu::ExperimentalFeatures::enabled() };
-        let limits = adapter.limits();
+        let mut limits = adapter.limits();
+        let bound = &mut limits.max_storage_buffer_binding_size;
+        *bound = binding_limit.unwrap_or(u64::MAX).min(*bound) & !15;
         let (device, queue) = adapter
             .request_device(&wgpu::DeviceDescriptor {
                 label: Some("gvpie"),
@@ -353,7 +357,8 @@ impl GpuDevice {
         &self.info
     }
 
-    /// The limits the device was opened with: all that the adapter has.
+    /// The limits the device was opened with: all that the adapter has, but for
+    /// [`ContextOptions::binding_limit`](crate::ContextOptions::binding_limit).
     pub fn limits(&self) -> &wgpu::Limits {
         &self.limits
     }
@@ -502,18 +507,29 @@ impl GpuDevice {
         self.overdue.load(Relaxed) && self.lost.get().is_none() && !idle()
     }
 
-    /// An error if `bytes` in one storage buffer is more than this device can bind or hold.
+    /// An error if `bytes` in one buffer is more than this device can hold.
     pub(crate) fn check_size(&self, bytes: u64, what: &str) -> Result<()> {
-        let binding = self.limits.max_storage_buffer_binding_size;
-        let (limit, allowed) = if binding <= self.limits.max_buffer_size {
-            ("max_storage_buffer_binding_size", binding)
-        } else {
-            ("max_buffer_size", self.limits.max_buffer_size)
-        };
-        if bytes > allowed {
-            return Err(Error::Limit { what: what.into(), limit, asked: bytes, allowed });
+        let allowed = self.limits.max_buffer_size;
+        self.check_limit("max_buffer_size", bytes, allowed, || what.into())
+    }
+
+    /// An error if `bytes` of one storage buffer is more than this device can show a kernel at once.
+    pub(crate) fn check_binding(&self, bytes: u64, what: impl FnOnce() -> String) -> Result<()> {
+        let allowed = self.limits.max_storage_buffer_binding_size;
+        self.check_limit("max_storage_buffer_binding_size", bytes, allowed, what)
+    }
+
+    fn check_limit(
+        &self,
+        limit: &'static str,
+        asked: u64,
+        allowed: u64,
+        what: impl FnOnce() -> String,
+    ) -> Result<()> {
+        match asked > allowed {
+            true => Err(Error::Limit { what: what(), limit, asked, allowed }),
+            false => Ok(()),
         }
-        Ok(())
     }
 }
 

@@ -1,11 +1,13 @@
 //! Kernels and pipelines: a description of compute work, and its compiled form.
 
+use crate::buffer::Buffer;
 use crate::cache;
 use crate::device::{Device, GpuDevice};
 use crate::error::{Error, Result};
 use crate::shader::{self, Access, Origin, Reflection, Values};
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -179,17 +181,11 @@ impl Pipeline {
         &self.0.device
     }
 
-    /// What a kernel is shown of a buffer: all of it with its padding, or, so that `arrayLength`
-    /// is the length asked for, no more than the least that can be bound beyond that.
-    pub(crate) fn bound<'a>(
-        &self,
-        buffer: &'a wgpu::Buffer,
-        bytes: u64,
-        least: u64,
-    ) -> wgpu::BindingResource<'a> {
-        let size = bytes.next_multiple_of(4).max(least);
-        let size = if self.0.padded { None } else { std::num::NonZero::new(size) };
-        wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer, offset: 0, size })
+    /// The bytes that a kernel is shown of a buffer: all of it with its padding, or, so that
+    /// `arrayLength` is the length asked for, no more than the least that can be bound beyond that.
+    pub(crate) fn bound(&self, buffer: &Buffer, least: u64) -> Range<u64> {
+        let asked = buffer.len().next_multiple_of(4).max(least);
+        0..if self.0.padded { buffer.held() } else { asked }
     }
 
     pub(crate) fn wgpu(&self) -> (&wgpu::ComputePipeline, &wgpu::BindGroupLayout) {

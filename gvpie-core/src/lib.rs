@@ -60,6 +60,7 @@ mod kernel;
 mod memory;
 pub mod shader;
 mod shape;
+mod tables;
 mod tensor;
 mod texture;
 pub mod tune;

@@ -35,13 +35,14 @@ fn limit(error: Error) -> (&'static str, u64, u64) {
 fn gpu_tensors_at_a_limit_and_past_it() {
     let Some(ctx) = gpu() else { return };
     let limits = ctx.device().gpu().unwrap().limits().clone();
-    let allowed = limits.max_storage_buffer_binding_size.min(limits.max_buffer_size) & !15;
+    // What may be bound at once is tests/binding.rs's.
+    let allowed = limits.max_buffer_size & !15;
     let words = usize::try_from(allowed / 4).unwrap();
     let (name, asked, stated) = limit(ctx.zeros::<u32>([words + 4]).unwrap_err());
-    assert!(["max_storage_buffer_binding_size", "max_buffer_size"].contains(&name), "{name}");
-    assert_eq!((asked, stated & !15), (allowed + 16, allowed));
+    assert_eq!((name, asked, stated & !15), ("max_buffer_size", allowed + 16, allowed));
     assert_eq!(ctx.device().pool().usage().in_use, 0);
-    drop(ctx.zeros::<u32>([words]).unwrap());
+    let bound = limits.max_storage_buffer_binding_size.min(allowed).min(1 << 30);
+    drop(ctx.zeros::<u32>([usize::try_from(bound / 4).unwrap()]).unwrap());
 
     let across = limits.max_texture_dimension_2d;
     let expected = ("max_texture_dimension_2d", u64::from(across) + 1, u64::from(across));

@@ -1,36 +1,40 @@
 //! The FFT on the GPU: how a recipe's passes become kernels, tables and dispatches.
 
 use super::Fft;
-use super::plan::Operands;
+use super::bindings::{Binding, Span, reach};
 use super::recipe::{Facts, Id, Load, Pairs, Pass, Place, Recipe, Side, Store, View, local};
 use super::rendering::{
     Gap, Index, PairsVariant, Params, Rendering, Stage, Table, Twiddle, Variant,
 };
 use super::twiddles::Run;
-use crate::batch::{Batch, Bindings};
-use crate::buffer::Buffer;
-use crate::context::Context;
 use crate::element::DType;
 use crate::error::{Error, Result};
-use crate::kernel::{Kernel, Pipeline};
-use crate::shader::Access;
-use crate::tensor::Operand;
+use crate::kernel::Kernel;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
 
 /// What a pass dispatches for a chunk.
 #[derive(Debug, Clone)]
-struct Step {
-    variant: Rendering,
-    table: Table,
-    params: Params,
-    groups: u32,
-    from: Place,
-    to: Place,
+pub(super) struct Step {
+    pub variant: Rendering,
+    pub table: Table,
+    /// But for the offsets, which count from what is bound.
+    pub params: Params,
+    pub groups: u32,
+    pub from: Place,
+    pub to: Place,
+    /// Where the first line begins when read and when written.
+    pub first: [usize; 2],
+    /// What is read and written.
+    pub spans: [Span; 2],
 }
 
 /// A problem's dispatches for operands that lie in one way. Pure.
-fn steps(problem: &Fft, recipe: &Recipe, facts: &Facts, in_place: bool) -> Result<Vec<Step>> {
+pub(super) fn steps(
+    problem: &Fft,
+    recipe: &Recipe,
+    facts: &Facts,
+    in_place: bool,
+) -> Result<Vec<Step>> {
     let mut all = Vec::new();
     for (g, group) in recipe.groups.iter().enumerate() {
         let (extent, each) = group.chunk.map_or((1, 1), |(_, extent, each)| (extent, each));
@@ -61,6 +65,12 @@ struct Axis {
     id: Id,
     count: usize,
     strides: [usize; 2],
+}
+
+/// Whether the place of a line along an axis matters to a pass.
+fn named(pass: &Pass, axis: Id) -> bool {
+    let mut index = pass.before.indexed().iter().chain(pass.after.indexed());
+    pass.twiddle.is_some_and(|(other, _)| other == axis) || index.any(|&(other, _)| other == axis)
 }
 
 struct Emit<'a> {
@@ -98,12 +108,7 @@ impl Emit<'_> {
                 Axis { id, count, strides: views.map(|view| self.lies(view, id).0) }
             })
             .collect();
-        let named = |id: Id| {
-            let index = pass.before.indexed().iter().chain(pass.after.indexed());
-            pass.twiddle.is_some_and(|(other, _)| other == id)
-                || index.into_iter().any(|&(other, _)| other == id)
-        };
-        axes.retain(|axis| axis.count != 1 || named(axis.id));
+        axes.retain(|axis| axis.count != 1 || named(pass, axis.id));
         let by = usize::from(pass.columns[1]);
         axes.sort_by_key(|axis| (axis.strides[by], axis.count));
         // Axes that lie end to end are one.
@@ -111,8 +116,8 @@ impl Emit<'_> {
         for axis in axes {
             match merged.last_mut() {
                 Some(inner)
-                    if !named(inner.id)
-                        && !named(axis.id)
+                    if !named(pass, inner.id)
+                        && !named(pass, axis.id)
                         && (0..2).all(|i| axis.strides[i] == inner.strides[i] * inner.count) =>
                 {
                     inner.count *= axis.count;
@@ -141,6 +146,16 @@ impl Emit<'_> {
             }
             return Ok(());
         }
+        let spans = self.spans(pass, axes, offsets);
+        if let Some((at, each)) = self.parts(pass, axes, offsets)? {
+            let mut part = axes.to_vec();
+            for begin in (0..axes[at].count).step_by(each) {
+                part[at].count = each.min(axes[at].count - begin);
+                let mut first = [0, 1].map(|side| offsets[side] + begin * axes[at].strides[side]);
+                self.axes(pass, &part, &mut first, all)?;
+            }
+            return Ok(());
+        }
         let (variant, table) = match pass.pairs {
             Some(pairs) => self.pairs(pass, pairs, axes),
             None => self.variant(pass, axes)?,
@@ -163,13 +178,11 @@ impl Emit<'_> {
             size0: size(0)?,
             size1: size(1)?,
             size2: size(2)?,
-            in_offset: word(offsets[0], "offset of the input")?,
             in_element: word(element, "stride of the input")?,
             in0: in_stride(0)?,
             in1: in_stride(1)?,
             in2: in_stride(2)?,
             in3: in_stride(3)?,
-            out_offset: word(offsets[1], "offset of the output")?,
             out_element: word(self.lies(&pass.to, pass.to_axis).0, "stride of the output")?,
             out0: stride(1, 0)?,
             out1: stride(1, 1)?,
@@ -184,8 +197,76 @@ impl Emit<'_> {
             Rendering::Pairs(variant) => lines.saturating_mul(variant.blocks()),
         };
         let groups = word(groups, "workgroups")?;
-        all.push(Step { variant, table, params, groups, from: pass.from.place, to: pass.to.place });
+        let (from, to, first) = (pass.from.place, pass.to.place, *offsets);
+        all.push(Step { variant, table, params, groups, from, to, first, spans });
         Ok(())
+    }
+
+    /// Whether a pass writes where it reads.
+    fn same(&self, pass: &Pass) -> bool {
+        let ends = [pass.from.place, pass.to.place];
+        let operands = ends.iter().all(|end| [Place::Input, Place::Output].contains(end));
+        ends[0] == ends[1] || self.in_place && operands
+    }
+
+    /// What is read and written along these axes.
+    fn spans(&self, pass: &Pass, axes: &[Axis], first: &[usize; 2]) -> [Span; 2] {
+        let reach = reach(pass);
+        let complex = self.problem.complex().size();
+        let half = pass.before.load == Load::Half;
+        let real = [pass.before.load == Load::Real, pass.after.store == Store::Real];
+        let spans = [0, 1].map(|side| {
+            let (view, axis) = [(&pass.from, pass.from_axis), (&pass.to, pass.to_axis)][side];
+            let element = self.lies(view, axis).0;
+            let steps = if half && side == 0 { pass.before.step.max(1) } else { 1 };
+            // Lines that are parts of one that is read by halves all reach over all of it.
+            let apart =
+                |a: &&Axis| !(half && side == 0 && pass.before.index.iter().any(|i| i.0 == a.id));
+            let along = (reach[side] - 1).saturating_mul(element / steps);
+            let across = |last: usize, axis: &Axis| {
+                let lines = axis.count.saturating_sub(1);
+                last.saturating_add(lines.saturating_mul(axis.strides[side]))
+            };
+            let last = axes.iter().filter(apart).fold(first[side].saturating_add(along), across);
+            let size = if real[side] { complex / 2 } else { complex };
+            Span::new(first[side], last, size, self.facts.binding)
+        });
+        match (self.same(pass), spans) {
+            (true, [read, written]) => [read.and(&written), written.and(&read)],
+            (false, spans) => spans,
+        }
+    }
+
+    /// Where what is read or written is more than can be bound: an axis of lines, and how many of them
+    /// to take at a time so that it is less.
+    fn parts(
+        &self,
+        pass: &Pass,
+        axes: &[Axis],
+        first: &[usize; 2],
+    ) -> Result<Option<(usize, usize)>> {
+        let binding = self.facts.binding;
+        let spans = self.spans(pass, axes, first);
+        let Some(side) = (0..2).find(|&side| !spans[side].fits(binding)) else { return Ok(None) };
+        // Lines whose place along an axis matters are counted from its beginning.
+        let free = |&at: &usize| axes[at].count > 1 && !named(pass, axes[at].id);
+        let widest = (0..axes.len()).filter(free).max_by_key(|&at| axes[at].strides[side]);
+        let Some(at) = widest.filter(|&at| axes[at].strides[side] > 0) else {
+            let place = [pass.from.place, pass.to.place][side];
+            return Err(spans[side].too_long(place, binding));
+        };
+        let fits = |count: usize| {
+            let mut part = axes.to_vec();
+            part[at].count = count;
+            self.spans(pass, &part, first).iter().all(|span| span.fits_anywhere(binding))
+        };
+        // The most that fit, by halving; where not even one does, another axis is divided next.
+        let (mut fit, mut too_many) = (1, axes[at].count);
+        while too_many - fit > 1 {
+            let middle = fit + (too_many - fit) / 2;
+            if fits(middle) { fit = middle } else { too_many = middle }
+        }
+        Ok(Some((at, fit)))
     }
 
     fn pairs(&self, pass: &Pass, pairs: Pairs, axes: &[Axis]) -> (Rendering, Table) {
@@ -279,10 +360,6 @@ impl Emit<'_> {
         let scale = pass.after.scale.map(|_| table.len());
         table.scale = pass.after.scale.map(f64::to_bits);
         table.prime = pass.prime();
-        let same = pass.from.place == pass.to.place
-            || self.in_place
-                && [Place::Input, Place::Output].contains(&pass.from.place)
-                && [Place::Input, Place::Output].contains(&pass.to.place);
         let variant = Variant {
             double,
             points: n,
@@ -293,7 +370,7 @@ impl Emit<'_> {
             exchange,
             whole,
             axes: axes.len().max(1),
-            in_place: same,
+            in_place: self.same(pass),
             load: pass.before.load,
             length: pass.before.length,
             store: pass.after.store,
@@ -386,8 +463,9 @@ fn gaps(pass: &Pass, stages: &mut [Stage], banks: usize) -> (usize, usize) {
 /// exchange and pass; for tests.
 pub fn kernels() -> Vec<Kernel> {
     let mut all = HashMap::new();
-    let small = Facts { workgroup_storage: 16 << 10, invocations: 256, f64: true };
-    let large = Facts { workgroup_storage: 48 << 10, invocations: 1024, f64: true };
+    let binding = Binding { most: 1 << 27, alignment: 256 };
+    let small = Facts { workgroup_storage: 16 << 10, invocations: 256, f64: true, binding };
+    let large = Facts { workgroup_storage: 48 << 10, invocations: 1024, f64: true, binding };
     let mut problems: Vec<Fft> = (1..=66).map(|n| Fft::new([3, n])).collect();
     let lengths =
         [97, 243, 625, 1000, 1013, 1024, 1155, 4096, 8192, 10_007, 65_536, 1 << 20, 1 << 24];
@@ -414,189 +492,13 @@ pub fn kernels() -> Vec<Kernel> {
     all.values().map(Rendering::kernel).collect()
 }
 
-/// What a plan on a GPU holds; its clones share it.
-#[derive(Debug, Clone)]
-pub(super) struct Prepared {
-    dense: Arc<Program>,
-    others: Arc<Mutex<HashMap<Key, Arc<Program>>>>,
-}
-
-/// How operands lie.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Key {
-    x: Side,
-    y: Side,
-    in_place: bool,
-}
-
-/// The dispatches of a plan for operands that lie in one way.
-#[derive(Debug)]
-struct Program {
-    key: Key,
-    recipe: Recipe,
-    launches: Vec<Launch>,
-    spaces: Vec<Buffer>,
-}
-
-#[derive(Debug)]
-struct Launch {
-    pipeline: Pipeline,
-    tables: Tables,
-    step: Step,
-}
-
-/// What a kernel reads besides operands: numbers, and for Rader's algorithm powers.
-#[derive(Debug, Clone)]
-struct Tables {
-    numbers: Buffer,
-    powers: Option<Buffer>,
-}
-
-impl Tables {
-    fn new(ctx: &Context, table: &Table, precision: DType) -> Result<Self> {
-        Ok(Tables { numbers: table.upload(ctx, precision)?, powers: table.powers(ctx)? })
-    }
-}
-
-/// Ways for operands to lie that a plan remembers.
-const REMEMBERED: usize = 16;
-
-impl Program {
-    fn new(problem: &Fft, ctx: &Context, key: Key) -> Result<Self> {
-        let facts = facts(ctx)?;
-        let recipe = Recipe::choose(problem, &facts, &key.x, &key.y)?;
-        let mut tables: HashMap<Table, Tables> = HashMap::new();
-        let mut pipelines: HashMap<Rendering, Pipeline> = HashMap::new();
-        let mut launches = Vec::new();
-        for step in steps(problem, &recipe, &facts, key.in_place)? {
-            let known = match tables.get(&step.table) {
-                Some(known) => known.clone(),
-                None => Tables::new(ctx, &step.table, problem.precision)?,
-            };
-            tables.entry(step.table.clone()).or_insert_with(|| known.clone());
-            let pipeline = match pipelines.get(&step.variant) {
-                Some(pipeline) => pipeline.clone(),
-                None => ctx.pipeline(&step.variant.kernel())?,
-            };
-            pipelines.entry(step.variant.clone()).or_insert_with(|| pipeline.clone());
-            launches.push(Launch { pipeline, tables: known, step });
-        }
-        let size = problem.complex().size();
-        let space = |&elements: &usize| {
-            let bytes = (elements as u64).saturating_mul(size as u64).max(16);
-            Buffer::zeroed(ctx.device(), bytes, "the FFT's workspace")
-        };
-        let spaces = recipe.spaces.iter().map(space).collect::<Result<_>>()?;
-        Ok(Program { key, recipe, launches, spaces })
-    }
-
-    fn record(&self, batch: &mut Batch, ctx: &Context, operands: &Operands) -> Result<()> {
-        let allowed = match ctx.device().gpu() {
-            Some(gpu) => gpu.limits().max_compute_workgroups_per_dimension,
-            None => return Err(Error::Foreign { operand: "the context".into() }),
-        };
-        let buffer = |place: Place| match place {
-            Place::Input => Ok(&operands.x.buffer),
-            Place::Output => Ok(&operands.y.buffer),
-            Place::Space(i) => self.spaces.get(i).ok_or_else(|| fault("a memory is missing")),
-        };
-        for Launch { pipeline, tables, step } in &self.launches {
-            let Step { variant, params, groups, from, to, .. } = step;
-            let mut params = *params;
-            let [numbers, window, spectrum, in_place] = variant.binds();
-            let mut hooks = Vec::new();
-            let mut hook = |asked: bool, operand: &Option<Operand>| -> Result<[u32; 2]> {
-                match operand {
-                    Some(operand) if asked => {
-                        hooks.push(operand.buffer.clone());
-                        let stride = operand.strides.first().copied().unwrap_or(0);
-                        Ok([word(operand.offset, "offset")?, word(stride, "stride")?])
-                    }
-                    _ => Ok([0; 2]),
-                }
-            };
-            [params.window_offset, params.window_element] = hook(window, &operands.window)?;
-            [params.spectrum_offset, params.spectrum_element] = hook(spectrum, &operands.spectrum)?;
-            let mut bindings = Bindings::new().params(&params);
-            if numbers {
-                bindings = bindings.buffer(Access::Read, &tables.numbers);
-            }
-            if let Some(powers) = &tables.powers {
-                bindings = bindings.buffer(Access::Read, powers);
-            }
-            for vector in &hooks {
-                bindings = bindings.buffer(Access::Read, vector);
-            }
-            if !in_place {
-                bindings = bindings.buffer(Access::Read, buffer(*from)?);
-            }
-            bindings = bindings.buffer(Access::ReadWrite, buffer(*to)?);
-            let x = (*groups).min(allowed);
-            batch.dispatch(pipeline, bindings, [x, groups.div_ceil(x.max(1)), 1])?;
-        }
-        Ok(())
-    }
-}
-
-impl Prepared {
-    pub fn new(problem: &Fft, ctx: &Context) -> Result<Self> {
-        let side = |strides| Side { strides, offset: 0 };
-        let (x, y) = (side(problem.input().0.strides()), side(problem.output().0.strides()));
-        let key = Key { x, y, in_place: false };
-        Ok(Prepared { dense: Arc::new(Program::new(problem, ctx, key)?), others: Arc::default() })
-    }
-
-    pub fn recipe(&self) -> &Recipe {
-        &self.dense.recipe
-    }
-
-    pub fn record(
-        &self,
-        batch: &mut Batch,
-        ctx: &Context,
-        problem: &Fft,
-        operands: Operands,
-    ) -> Result<()> {
-        let side = |x: &Operand| Side { strides: x.strides.clone(), offset: x.offset };
-        let in_place = operands.in_place();
-        let key = Key { x: side(&operands.x), y: side(&operands.y), in_place };
-        self.program(problem, ctx, key)?.record(batch, ctx, &operands)
-    }
-
-    fn program(&self, problem: &Fft, ctx: &Context, key: Key) -> Result<Arc<Program>> {
-        if self.dense.key == key {
-            return Ok(self.dense.clone());
-        }
-        let lock = || self.others.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(program) = lock().get(&key) {
-            return Ok(program.clone());
-        }
-        let program = Arc::new(Program::new(problem, ctx, key.clone())?);
-        let mut others = lock();
-        if others.len() >= REMEMBERED {
-            others.clear();
-        }
-        Ok(others.entry(key).or_insert(program).clone())
-    }
-}
-
-fn facts(ctx: &Context) -> Result<Facts> {
-    let gpu = ctx.device().gpu();
-    let gpu = gpu.ok_or_else(|| Error::Foreign { operand: "the context".into() })?;
-    Ok(Facts {
-        workgroup_storage: gpu.limits().max_compute_workgroup_storage_size as usize,
-        invocations: gpu.limits().max_compute_invocations_per_workgroup as usize,
-        f64: gpu.has_f64(),
-    })
-}
-
 /// A defect of ours.
-fn fault(message: &str) -> Error {
+pub(super) fn fault(message: &str) -> Error {
     Error::Internal { what: "FFT".into(), message: message.into() }
 }
 
 /// A size as the shader's integers hold it.
-fn word(value: usize, what: &str) -> Result<u32> {
+pub(super) fn word(value: usize, what: &str) -> Result<u32> {
     u32::try_from(value).map_err(|_| Error::Limit {
         what: format!("the FFT's {what}"),
         limit: "u32 indices",

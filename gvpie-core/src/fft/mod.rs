@@ -57,9 +57,17 @@
 //! * In workgroup memory real and imaginary parts are exchanged one after the other. Both at once
 //!   spares half of the barriers and measured slower; so did 512 threads where 256 are enough, and
 //!   chunks that stay in the cache between two passes.
+//! * A prime length n is a convolution of n − 1 points (Rader) where these have no prime factor above 13
+//!   and fit a workgroup; all other lengths with such a factor are one of 2n − 1 points or more
+//!   (Bluestein).
+//! * Operands may be larger than what a GPU binds at once. Lines are then divided among dispatches, each
+//!   over a part that can be bound; a single line, or lines across each other, that cannot are an
+//!   [`Error::Limit`](crate::Error::Limit).
+//! * Plans of one [`Context`](crate::Context) that read the same tables share them.
 //! * On the host lines are transformed by rustfft and realfft. All around them is here: passes over
 //!   axes that are not contiguous, lines longer than a cache, threads.
 
+mod bindings;
 pub mod convolution;
 mod cpu;
 mod gpu;
@@ -68,6 +76,7 @@ mod long;
 mod passes;
 mod plan;
 mod pointwise;
+mod program;
 pub mod proof;
 mod radix;
 mod recipe;

@@ -1,6 +1,6 @@
 //! Checks and choices of the FFT.
 
-use super::{Fft, Recipe, cpu, gpu};
+use super::{Fft, Recipe, cpu, program};
 use crate::batch::Batch;
 use crate::buffer::Buffer;
 use crate::context::Context;
@@ -66,7 +66,7 @@ pub struct FftPlan {
 
 #[derive(Debug, Clone)]
 enum Engine {
-    Gpu(gpu::Prepared),
+    Gpu(program::Prepared),
     Cpu(cpu::Prepared),
 }
 
@@ -93,7 +93,7 @@ impl FftPlan {
     pub(super) fn new(problem: Fft, ctx: &Context) -> Result<Self> {
         problem.check()?;
         let engine = match ctx.backend() {
-            Backend::Gpu => Engine::Gpu(gpu::Prepared::new(&problem, ctx)?),
+            Backend::Gpu => Engine::Gpu(program::Prepared::new(&problem, ctx)?),
             Backend::Cpu => Engine::Cpu(cpu::Prepared::new(&problem)?),
         };
         Ok(FftPlan { problem, engine, ctx: ctx.clone() })

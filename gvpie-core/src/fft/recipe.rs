@@ -10,6 +10,7 @@
 //! Passes that follow one another are run chunk by chunk, so that a plan's memory has a bound.
 
 use super::Fft;
+use super::bindings::Binding;
 use super::passes::Builder;
 use super::radix::Stages;
 use super::twiddles::Run;
@@ -24,6 +25,7 @@ pub(super) struct Facts {
     /// Threads of a workgroup.
     pub invocations: usize,
     pub f64: bool,
+    pub binding: Binding,
 }
 
 /// An axis of an operand, or a part of one.

@@ -73,29 +73,45 @@ impl Table {
         self.runs.iter().map(Run::len).sum()
     }
 
-    pub fn upload(&self, ctx: &Context, precision: DType) -> Result<Buffer> {
+    /// The numbers of f32 or f64, in pairs.
+    fn bytes(&self, precision: DType) -> Vec<u8> {
         let factor = self.scale.map(|bits| num_complex::Complex::new(f64::from_bits(bits), 0.0));
         let values: Vec<_> = self.runs.iter().flat_map(Run::values).chain(factor).collect();
-        let bytes: Vec<u8> = if precision == DType::F64 {
+        if precision == DType::F64 {
             bytemuck::cast_slice(&values).to_vec()
         } else {
             let narrow = |value: &num_complex::Complex<f64>| [value.re as f32, value.im as f32];
             values.iter().flat_map(narrow).flat_map(f32::to_ne_bytes).collect()
-        };
-        upload(ctx, &bytes)
-    }
-
-    /// The powers of the prime's generator, where there is one.
-    pub fn powers(&self, ctx: &Context) -> Result<Option<Buffer>> {
-        let bytes = |n| powers(n).into_iter().flat_map(u32::to_ne_bytes).collect::<Vec<_>>();
-        self.prime.map(|n| upload(ctx, &bytes(n))).transpose()
+        }
     }
 }
 
-fn upload(ctx: &Context, bytes: &[u8]) -> Result<Buffer> {
-    let buffer = Buffer::zeroed(ctx.device(), bytes.len().max(16) as u64, "the FFT's tables")?;
-    buffer.write(bytes)?;
-    Ok(buffer)
+/// What a kernel reads besides operands: numbers, and for Rader's algorithm powers. Plans of a context
+/// that read the same share them.
+#[derive(Debug, Clone)]
+pub(super) struct Tables {
+    pub numbers: Buffer,
+    pub powers: Option<Buffer>,
+}
+
+impl Tables {
+    pub fn new(ctx: &Context, table: &Table, precision: DType) -> Result<Self> {
+        let get = |key: String, bytes: &dyn Fn() -> Vec<u8>| {
+            ctx.table(key, || {
+                let bytes = bytes();
+                let held = bytes.len().max(16) as u64;
+                let buffer = Buffer::zeroed(ctx.device(), held, "the FFT's tables")?;
+                buffer.write(&bytes)?;
+                Ok(buffer)
+            })
+        };
+        let indices = |n| powers(n).into_iter().flat_map(u32::to_ne_bytes).collect();
+        let key = |n| format!("powers of the generator of {n}");
+        Ok(Tables {
+            numbers: get(format!("{precision} {table:?}"), &|| table.bytes(precision))?,
+            powers: table.prime.map(|n| get(key(n), &|| indices(n))).transpose()?,
+        })
+    }
 }
 
 /// A stage as the template sees it.

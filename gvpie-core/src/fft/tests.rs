@@ -184,8 +184,10 @@ fn bounds_are_those_of_the_text() {
 
 /// The recipe of a dense problem on a device with so much memory and so many threads a workgroup.
 fn recipe(problem: Fft, workgroup_storage: usize, invocations: usize) -> super::recipe::Recipe {
+    use super::bindings::Binding;
     use super::recipe::{Facts, Side};
-    let facts = Facts { workgroup_storage, invocations, f64: true };
+    let binding = Binding { most: 1 << 32, alignment: 16 };
+    let facts = Facts { workgroup_storage, invocations, f64: true, binding };
     let side = |shape: Shape| Side { strides: shape.strides(), offset: 0 };
     let (x, y) = (side(problem.input().0), side(problem.output().0));
     Recipe::choose(&problem, &facts, &x, &y).unwrap()
