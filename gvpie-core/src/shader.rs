@@ -26,6 +26,7 @@ const SOURCES: &[(&str, &str)] = &[
     ("glyph.wgsl.jinja", include_str!("../shaders/glyph.wgsl.jinja")),
     ("shared/fft_begin.wgsl.jinja", include_str!("../shaders/shared/fft_begin.wgsl.jinja")),
     ("shared/fft_lines.wgsl.jinja", include_str!("../shaders/shared/fft_lines.wgsl.jinja")),
+    ("shared/fft_packed.wgsl.jinja", include_str!("../shaders/shared/fft_packed.wgsl.jinja")),
     ("shared/fft_pass.wgsl", include_str!("../shaders/shared/fft_pass.wgsl")),
     ("shared/gemm_keep.wgsl.jinja", include_str!("../shaders/shared/gemm_keep.wgsl.jinja")),
     ("shared/gemm_params.wgsl", include_str!("../shaders/shared/gemm_params.wgsl")),

@@ -2,9 +2,10 @@
 
 use super::Fft;
 use super::bindings::{Binding, Span, reach};
+use super::exchange::exchange;
 use super::recipe::{Facts, Id, Load, Pairs, Pass, Place, Recipe, Side, Store, View, local};
 use super::rendering::{
-    Gap, Index, PairsVariant, Params, Rendering, Stage, Table, Twiddle, Variant,
+    By, Gap, Index, PairsVariant, Params, Rendering, Stage, Table, Twiddle, Variant, factors_read,
 };
 use super::twiddles::Run;
 use crate::element::DType;
@@ -70,7 +71,9 @@ struct Axis {
 /// Whether the place of a line along an axis matters to a pass.
 fn named(pass: &Pass, axis: Id) -> bool {
     let mut index = pass.before.indexed().iter().chain(pass.after.indexed());
-    pass.twiddle.is_some_and(|(other, _)| other == axis) || index.any(|&(other, _)| other == axis)
+    pass.twiddle.is_some_and(|(other, _)| other == axis)
+        || pass.mirror.is_some_and(|(other, _)| other == axis)
+        || index.any(|&(other, _)| other == axis)
 }
 
 struct Emit<'a> {
@@ -110,7 +113,9 @@ impl Emit<'_> {
             .collect();
         axes.retain(|axis| axis.count != 1 || named(pass, axis.id));
         let by = usize::from(pass.columns[1]);
-        axes.sort_by_key(|axis| (axis.strides[by], axis.count));
+        // The kernel finds mirrors along the innermost axis.
+        let along = |axis: &Axis| pass.mirror.is_some_and(|(id, _)| id == axis.id);
+        axes.sort_by_key(|axis| (!along(axis), axis.strides[by], axis.count));
         // Axes that lie end to end are one.
         let mut merged: Vec<Axis> = Vec::new();
         for axis in axes {
@@ -164,7 +169,7 @@ impl Emit<'_> {
         let stride = |side: usize, axis: usize| {
             axes.get(axis).map_or(Ok(0), |a| word(a.strides[side], "strides"))
         };
-        let half = pass.before.load == Load::Half;
+        let half = matches!(pass.before.load, Load::Half | Load::Packed);
         let lines: usize = axes.iter().map(|axis| axis.count).product();
         let in_stride = |axis: usize| {
             let index =
@@ -193,7 +198,10 @@ impl Emit<'_> {
             ..Params::default()
         };
         let groups = match &variant {
-            Rendering::Transform(_) => lines.div_ceil(pass.width),
+            Rendering::Transform(_) => match pass.mirror {
+                Some((_, of)) => (lines / of * of.div_ceil(2)).div_ceil(pass.width / 2),
+                None => lines.div_ceil(pass.width),
+            },
             Rendering::Pairs(variant) => lines.saturating_mul(variant.blocks()),
         };
         let groups = word(groups, "workgroups")?;
@@ -295,12 +303,13 @@ impl Emit<'_> {
             given.iter().filter_map(|&(id, factor)| Some((at(id)?, factor))).collect()
         };
         // Once for a transform, twice for a convolution.
-        let rounds = if pass.product.is_some() { 2 } else { 1 };
+        let times = if pass.product.is_some() { 2 } else { 1 };
         let mut all: Vec<Stage> = Vec::new();
-        for round in 0..rounds {
+        for round in 0..times {
             let mut before = 1;
             for &radix in &stages.radices {
                 let each = stages.each(n, radix);
+                let even = each * stages.threads == n / radix;
                 let run = Run::Stage { before, radix };
                 let found = all.iter().find(|stage| stage.before == before && round > 0);
                 let known = found.map(|stage| stage.table);
@@ -309,11 +318,17 @@ impl Emit<'_> {
                     butterflies: n / radix,
                     before,
                     each,
-                    even: each * stages.threads == n / radix,
+                    even,
                     table: match known {
                         Some(at) => at,
                         None if before > 1 => table.add(run),
                         None => 0,
+                    },
+                    step: factors_read(run, self.problem.complex().size()),
+                    by: match before * radix == n {
+                        true => By::Result,
+                        false if even && each.is_multiple_of(pass.rounds) => By::Butterfly,
+                        false => By::Place,
                     },
                     columns: false,
                     remap: false,
@@ -335,7 +350,8 @@ impl Emit<'_> {
             stage.columns = if s == 0 { reads } else { writes };
             stage.remap = s == 1 && reads != writes;
         }
-        let (pitch, exchange, whole) = self.exchange(pass, &mut all, double);
+        let (pitch, exchange, whole) =
+            exchange(pass, &mut all, double, self.facts.workgroup_storage);
         let times_in = pass.before.times.map(|run| table.add(run));
         let times_out = pass.after.times.map(|run| match pass.before.times {
             Some(other) if other == run => times_in.unwrap_or(0),
@@ -352,10 +368,18 @@ impl Emit<'_> {
             }
             None => None,
         };
-        let packed = pass.before.load == Load::Packed || pass.after.store == Store::Packed;
-        let halves = match packed {
-            true => table.add(Run::Roots { n: 2 * n, step: 1, count: n + 1 }),
-            false => 0,
+        let mirror = pass.mirror.map(|(_, of)| of);
+        // Of the first element of each thread's butterflies; the others are turned from it. Where lines
+        // are short and so is the table, those that are read have a root each, which is more exact.
+        let halves = match (pass.before.load, pass.after.store, mirror) {
+            (Load::Packed, _, None) => table.add(Run::Roots { n: 2 * n, step: 1, count: n }),
+            (Load::Packed, _, _) | (_, Store::Packed, _) => {
+                let of = mirror.unwrap_or(1);
+                let stage = if pass.before.load == Load::Packed { all.first() } else { all.last() };
+                let count = stage.map_or(0, |stage| stage.butterflies * of);
+                table.add(Run::Roots { n: 2 * n * of, step: 1, count })
+            }
+            _ => 0,
         };
         let scale = pass.after.scale.map(|_| table.len());
         table.scale = pass.after.scale.map(f64::to_bits);
@@ -368,6 +392,7 @@ impl Emit<'_> {
             stages: all,
             pitch,
             exchange,
+            rounds: pass.rounds,
             whole,
             axes: axes.len().max(1),
             in_place: self.same(pass),
@@ -389,6 +414,7 @@ impl Emit<'_> {
             index_out: index(pass.after.indexed()),
             step_out: pass.after.step,
             twiddle,
+            mirror,
             halves,
             scale,
             powers: table.prime.is_some(),
@@ -397,66 +423,6 @@ impl Emit<'_> {
         };
         Ok((Rendering::Transform(Box::new(variant)), table))
     }
-
-    /// Elements from line to line and of all of them in workgroup memory, and whether they are whole
-    /// there; and the gaps of each exchange.
-    fn exchange(&self, pass: &Pass, stages: &mut [Stage], double: bool) -> (usize, usize, bool) {
-        let packed = pass.after.store == Store::Packed;
-        if stages.len() == 1 && !packed {
-            return (0, 0, false);
-        }
-        let part = if double { 8 } else { 4 };
-        let storage = self.facts.workgroup_storage;
-        // Both parts at once spares barriers; for one transform that measured slower (4096 points on an
-        // H100: 2260 against 2900 GB/s), for the two of a convolution faster (850 against 760).
-        let whole = if pass.product.is_some() { storage.min(WHOLE) } else { 0 };
-        for (size, most) in [(2 * part, whole), (part, storage)] {
-            let (pitch, total) = gaps(pass, stages, 128 / size);
-            if total * size <= most {
-                return (pitch, total, size > part);
-            }
-        }
-        stages.iter_mut().for_each(|stage| stage.gap = Gap::default());
-        (pass.n, pass.n * pass.width, false)
-    }
-}
-
-/// Bytes of workgroup memory up to which both parts of numbers are exchanged at once: an H100 has 228
-/// KB for the workgroups of a multiprocessor, of which six fill its other resources.
-const WHOLE: usize = 36 << 10;
-
-/// The gaps of each exchange where as many elements as this are read at once, and the elements from
-/// line to line and in all.
-fn gaps(pass: &Pass, stages: &mut [Stage], banks: usize) -> (usize, usize) {
-    let n = pass.n;
-    let packed = pass.after.store == Store::Packed;
-    let mut most = [0, 0];
-    for s in 0..stages.len() {
-        if s + 1 == stages.len() && !packed {
-            continue;
-        }
-        let next = stages.get(s + 1).map_or(stages[s].columns, |next| next.columns);
-        let columns = stages[s].columns && next;
-        let neighbours = if columns { pass.width } else { 1 };
-        let stage = &mut stages[s];
-        stage.gap = Gap::default();
-        let run = stage.before * neighbours;
-        let together = run * stage.radix;
-        if run < banks && together.is_power_of_two() {
-            let period = together.max(banks) / neighbours;
-            stage.gap = Gap { shift: period.ilog2(), words: run };
-        }
-        let left = ((n - 1) >> stage.gap.shift) * stage.gap.words;
-        most[usize::from(columns)] = most[usize::from(columns)].max(left);
-    }
-    let mut pitch = n + most[0];
-    if stages.iter().any(|stage| stage.remap) {
-        pitch |= 1;
-    } else if pass.width > 1 && pass.stages.threads < banks {
-        // Lines side by side in a subgroup begin at different banks.
-        pitch += (banks + pass.stages.threads - pitch % banks) % banks;
-    }
-    (pitch, (pitch * pass.width).max(n * pass.width + most[1]))
 }
 
 /// Kernels of every form that a plan can ask for, over lengths that between them have every radix,
@@ -464,17 +430,39 @@ fn gaps(pass: &Pass, stages: &mut [Stage], banks: usize) -> (usize, usize) {
 pub fn kernels() -> Vec<Kernel> {
     let mut all = HashMap::new();
     let binding = Binding { most: 1 << 27, alignment: 256 };
-    let small = Facts { workgroup_storage: 16 << 10, invocations: 256, f64: true, binding };
-    let large = Facts { workgroup_storage: 48 << 10, invocations: 1024, f64: true, binding };
+    let small = Facts {
+        workgroup_storage: 16 << 10,
+        invocations: 256,
+        f64: true,
+        binding,
+        software: false,
+    };
+    let large = Facts { workgroup_storage: 48 << 10, invocations: 1024, ..small };
     let mut problems: Vec<Fft> = (1..=66).map(|n| Fft::new([3, n])).collect();
-    let lengths =
-        [97, 243, 625, 1000, 1013, 1024, 1155, 4096, 8192, 10_007, 65_536, 1 << 20, 1 << 24];
+    let lengths = [
+        97,
+        243,
+        625,
+        1000,
+        1013,
+        1024,
+        1155,
+        4096,
+        8192,
+        10_007,
+        12_000,
+        16_384,
+        65_536,
+        1 << 20,
+        1 << 24,
+    ];
     problems.extend(lengths.map(|n| Fft::new([2, n]).inverse()));
-    for n in [1, 2, 7, 16, 100, 4096, 65_536] {
+    for n in [1, 2, 7, 16, 100, 4096, 65_536, 118_098] {
         let real = Fft::real([2, n]).window().pad(n.div_ceil(2)).spectrum().scale(3.0);
         let plain = Fft::real([2, n]).norm(super::Norm::Ortho);
         let several = Fft::real([n, 12]).all_axes();
-        problems.extend([real, plain.clone(), plain.inverse()]);
+        problems.extend([real, plain.clone(), plain.clone().inverse()]);
+        problems.extend([plain.clone().spectrum(), plain.inverse().window()]);
         problems.extend([several.clone(), several.inverse()]);
         problems.push(Fft::new([n, 5]).axes([0]).precision(DType::F64));
     }

@@ -52,8 +52,9 @@
 //! ## Notes
 //!
 //! * On a GPU a transform is bound by memory: the floor is 16 bytes a number, 8 read and 8 written, for
-//!   each pass, and an H100 copies 2.9 TB/s. One pass suffices to 8192 numbers with 48 KB of workgroup
-//!   memory. How it ran, and against cuFFT, is in benches/README.md.
+//!   each pass, and an H100 copies 2.9 TB/s. One pass suffices to 16384 numbers, which are as many as
+//!   registers hold; where workgroup memory holds fewer, they go through it in parts. How it ran, and
+//!   against cuFFT, is in benches/README.md.
 //! * In workgroup memory real and imaginary parts are exchanged one after the other. Both at once
 //!   spares half of the barriers and measured slower; so did 512 threads where 256 are enough, and
 //!   chunks that stay in the cache between two passes.
@@ -70,6 +71,7 @@
 mod bindings;
 pub mod convolution;
 mod cpu;
+mod exchange;
 mod gpu;
 mod lines;
 mod long;

@@ -26,15 +26,15 @@ pub(super) struct Prepared {
 
 /// How operands lie.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Key {
-    x: Side,
-    y: Side,
-    in_place: bool,
+pub(super) struct Key {
+    pub x: Side,
+    pub y: Side,
+    pub in_place: bool,
 }
 
 /// The dispatches of a plan for operands that lie in one way.
 #[derive(Debug)]
-struct Program {
+pub(super) struct Program {
     key: Key,
     recipe: Recipe,
     launches: Vec<Launch>,
@@ -52,13 +52,12 @@ struct Launch {
 const REMEMBERED: usize = 16;
 
 impl Program {
-    fn new(problem: &Fft, ctx: &Context, key: Key) -> Result<Self> {
-        let facts = facts(ctx)?;
-        let recipe = Recipe::choose(problem, &facts, &key.x, &key.y)?;
+    pub fn new(problem: &Fft, ctx: &Context, facts: &Facts, key: Key) -> Result<Self> {
+        let recipe = Recipe::choose(problem, facts, &key.x, &key.y)?;
         let mut tables: HashMap<Table, Tables> = HashMap::new();
         let mut pipelines: HashMap<Rendering, Pipeline> = HashMap::new();
         let mut launches = Vec::new();
-        for step in steps(problem, &recipe, &facts, key.in_place)? {
+        for step in steps(problem, &recipe, facts, key.in_place)? {
             let known = match tables.get(&step.table) {
                 Some(known) => known.clone(),
                 None => Tables::new(ctx, &step.table, problem.precision)?,
@@ -80,7 +79,7 @@ impl Program {
         Ok(Program { key, recipe, launches, spaces })
     }
 
-    fn record(&self, batch: &mut Batch, ctx: &Context, operands: &Operands) -> Result<()> {
+    pub fn record(&self, batch: &mut Batch, ctx: &Context, operands: &Operands) -> Result<()> {
         let allowed = match ctx.device().gpu() {
             Some(gpu) => gpu.limits().max_compute_workgroups_per_dimension,
             None => return Err(Error::Foreign { operand: "the context".into() }),
@@ -143,7 +142,10 @@ impl Prepared {
         let side = |strides| Side { strides, offset: 0 };
         let (x, y) = (side(problem.input().0.strides()), side(problem.output().0.strides()));
         let key = Key { x, y, in_place: false };
-        Ok(Prepared { dense: Arc::new(Program::new(problem, ctx, key)?), others: Arc::default() })
+        Ok(Prepared {
+            dense: Arc::new(Program::new(problem, ctx, &facts(ctx)?, key)?),
+            others: Arc::default(),
+        })
     }
 
     pub fn recipe(&self) -> &Recipe {
@@ -171,7 +173,7 @@ impl Prepared {
         if let Some(program) = lock().get(&key) {
             return Ok(program.clone());
         }
-        let program = Arc::new(Program::new(problem, ctx, key.clone())?);
+        let program = Arc::new(Program::new(problem, ctx, &facts(ctx)?, key.clone())?);
         let mut others = lock();
         if others.len() >= REMEMBERED {
             others.clear();
@@ -187,6 +189,7 @@ fn facts(ctx: &Context) -> Result<Facts> {
         workgroup_storage: gpu.limits().max_compute_workgroup_storage_size as usize,
         invocations: gpu.limits().max_compute_invocations_per_workgroup as usize,
         f64: gpu.has_f64(),
+        software: gpu.is_software(),
         binding: Binding {
             most: gpu.limits().max_storage_buffer_binding_size,
             alignment: gpu.limits().min_storage_buffer_offset_alignment.into(),

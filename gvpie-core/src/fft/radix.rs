@@ -4,7 +4,11 @@ use super::twiddles::root;
 use serde::Serialize;
 
 /// Points of a butterfly: what registers hold, made of the primes up to 13.
-const RADICES: [usize; 15] = [16, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2];
+const RADICES: [usize; 16] = [32, 16, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2];
+
+/// The longest of three stages of 16: beyond it butterflies of 32 spare a stage, and workgroups are so
+/// large that a processor has few of them whatever a thread holds.
+const THREE_STAGES: usize = 4096;
 
 /// The largest prime that there is a butterfly for.
 pub(super) const LARGEST_PRIME: usize = 13;
@@ -36,6 +40,13 @@ impl Stages {
     pub fn each(&self, n: usize, radix: usize) -> usize {
         (n / radix).div_ceil(self.threads)
     }
+
+    /// Whether lines can go from stage to stage in so many parts: each stage that reads what another
+    /// has left reads as many elements of each part; the first does where a transform came before.
+    pub fn parts(&self, rounds: usize, twice: bool) -> bool {
+        let first = if twice { 0 } else { 1 };
+        self.radices.iter().skip(first).all(|radix| radix.is_multiple_of(rounds))
+    }
 }
 
 /// Elements that a thread holds at most: 32 complex numbers are 64 of the 255 registers of a
@@ -50,7 +61,8 @@ pub(super) fn divide(n: usize, most_threads: usize) -> Option<Stages> {
     }
     let mut best: Option<(f64, Stages)> = None;
     let mut radices = Vec::new();
-    each_division(n, RADICES[0], &mut radices, &mut |radices| {
+    let largest = if n > THREE_STAGES { 32 } else { 16 };
+    each_division(n, largest, &mut radices, &mut |radices| {
         // Threads that some stage divides its butterflies among without a rest.
         let mut threads: Vec<usize> = radices
             .iter()
@@ -76,7 +88,7 @@ pub(super) fn divide(n: usize, most_threads: usize) -> Option<Stages> {
 /// What transforms of n points cost, to compare lengths by: that of the stages, or where a line is
 /// too long for one workgroup what its elements and the largest prime factor tell.
 pub(super) fn work(n: usize) -> f64 {
-    if n <= 4096 {
+    if n <= THREE_STAGES {
         return match divide(n, 256) {
             Some(stages) => {
                 let held = stages.radices.iter().map(|&r| stages.each(n, r) * r).max();
@@ -132,7 +144,8 @@ fn cost(n: usize, stages: &Stages, held: usize) -> f64 {
         })
         .sum();
     // Beyond 16 elements a thread fewer threads fit; below 4 neighbours memory is read in parts.
-    let crowded = if held > 16 { 1.0 + (held - 16) as f64 / 32.0 } else { 1.0 };
+    let fewer = held > 16 && n <= THREE_STAGES;
+    let crowded = if fewer { 1.0 + (held - 16) as f64 / 32.0 } else { 1.0 };
     let narrow = if *threads < 4 && n > 4 { 4.0 } else { 1.0 };
     work * crowded * narrow
 }
@@ -155,7 +168,7 @@ fn flops(radix: usize) -> f64 {
     }
 }
 
-/// A composite radix as a product of two simple ones.
+/// A composite radix as a product of two smaller ones.
 fn factors(radix: usize) -> [usize; 2] {
     match radix {
         6 => [3, 2],
@@ -166,6 +179,7 @@ fn factors(radix: usize) -> [usize; 2] {
         14 => [7, 2],
         15 => [5, 3],
         16 => [4, 4],
+        32 => [8, 4],
         _ => [radix, 1],
     }
 }
@@ -193,30 +207,36 @@ pub(super) struct Codelet {
     order: Vec<usize>,
 }
 
-/// The butterfly of a radix: by Cooley & Tukey where it is composite.
+/// The butterfly of a radix.
 pub(super) fn codelet(radix: usize, suffix: &str) -> Codelet {
-    if radix == 1 {
-        return Codelet { steps: Vec::new(), order: vec![0] };
-    }
+    let mut steps = Vec::new();
+    let order = butterfly((0..radix).collect(), suffix, &mut steps);
+    Codelet { steps, order }
+}
+
+/// Adds the steps that transform those at these places, by Cooley & Tukey where they are a composite
+/// number, and tells where each result lies.
+fn butterfly(at: Vec<usize>, suffix: &str, steps: &mut Vec<Step>) -> Vec<usize> {
+    let radix = at.len();
     let [first, second] = factors(radix);
     if second == 1 {
-        let steps = vec![Step::Simple { at: (0..radix).collect() }];
-        return Codelet { steps, order: (0..radix).collect() };
+        if radix > 1 {
+            steps.push(Step::Simple { at: at.clone() });
+        }
+        return at;
     }
-    let mut steps = Vec::new();
-    for b in 0..second {
-        steps.push(Step::Simple { at: (0..first).map(|a| second * a + b).collect() });
-    }
+    let inner: Vec<Vec<usize>> = (0..second)
+        .map(|b| butterfly((0..first).map(|a| at[second * a + b]).collect(), suffix, steps))
+        .collect();
     for k in 1..first {
-        for b in 1..second {
-            steps.push(Step::Turn { at: second * k + b, turn: turn(b * k, radix, suffix) });
+        for (b, results) in inner.iter().enumerate().skip(1) {
+            steps.push(Step::Turn { at: results[k], turn: turn(b * k, radix, suffix) });
         }
     }
-    for k in 0..first {
-        steps.push(Step::Simple { at: (0..second).map(|b| second * k + b).collect() });
-    }
-    let order = (0..radix).map(|k| second * (k % first) + k / first).collect();
-    Codelet { steps, order }
+    let outer: Vec<Vec<usize>> = (0..first)
+        .map(|k| butterfly(inner.iter().map(|results| results[k]).collect(), suffix, steps))
+        .collect();
+    (0..radix).map(|k| outer[k % first][k / first]).collect()
 }
 
 /// exp(−2πi·k/n) in WGSL, with `suffix` after numbers.
@@ -230,4 +250,44 @@ pub(super) fn turn(k: usize, n: usize, suffix: &str) -> Turn {
     };
     let cos = if kind == "three eighths" { -w.re } else { w.re };
     Turn { kind, cos: format!("{cos:?}{suffix}"), sin: format!("{:?}{suffix}", -w.im) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use num_complex::Complex;
+
+    /// The sum of the definition.
+    fn dft(x: &[Complex<f64>]) -> Vec<Complex<f64>> {
+        let n = x.len();
+        let sum = |k: usize| x.iter().enumerate().map(|(j, x)| x * root(j * k, n)).sum();
+        (0..n).map(sum).collect()
+    }
+
+    #[test]
+    fn butterflies_are_transforms() {
+        for radix in [RADICES.as_slice(), &[1]].concat() {
+            let x: Vec<_> =
+                (0..radix).map(|j| Complex::new((j * j % 7) as f64, (j % 5) as f64)).collect();
+            let Codelet { steps, order } = codelet(radix, "");
+            let mut held = x.clone();
+            for step in &steps {
+                match step {
+                    Step::Simple { at } => {
+                        let results = dft(&at.iter().map(|&i| held[i]).collect::<Vec<_>>());
+                        at.iter().zip(results).for_each(|(&i, result)| held[i] = result);
+                    }
+                    Step::Turn { at, turn } => {
+                        let [cos, sin]: [f64; 2] =
+                            [&turn.cos, &turn.sin].map(|number| number.parse().unwrap());
+                        let cos = if turn.kind == "three eighths" { -cos } else { cos };
+                        held[*at] *= Complex::new(cos, -sin);
+                    }
+                }
+            }
+            for (k, expected) in dft(&x).into_iter().enumerate() {
+                assert!((held[order[k]] - expected).norm() < 1e-12, "{k} of {radix}");
+            }
+        }
+    }
 }

@@ -7,6 +7,10 @@
 //! prime n, where n − 1 has no such factor, of n − 1 points (Rader 1968), any other of a smooth length
 //! from 2n − 1 (Bluestein 1970).
 //!
+//! Even real lines are half as many complex numbers, and their half spectrum is made where the last
+//! pass writes, or the first reads: an element and its mirror are in one line, or of a line that takes
+//! two passes in two, which a workgroup works side by side.
+//!
 //! Passes that follow one another are run chunk by chunk, so that a plan's memory has a bound.
 
 use super::Fft;
@@ -26,6 +30,7 @@ pub(super) struct Facts {
     pub invocations: usize,
     pub f64: bool,
     pub binding: Binding,
+    pub software: bool,
 }
 
 /// An axis of an operand, or a part of one.
@@ -149,8 +154,10 @@ pub(super) struct Before {
 impl Before {
     /// The axes that an element's index along the axis depends on, where it matters.
     pub fn indexed(&self) -> &[(Id, usize)] {
-        let matters =
-            self.given.is_some() || self.window || self.times.is_some() || self.load == Load::Half;
+        let matters = self.given.is_some()
+            || self.window
+            || self.times.is_some()
+            || matches!(self.load, Load::Half | Load::Packed);
         if matters { &self.index } else { &[] }
     }
 }
@@ -173,7 +180,10 @@ pub(super) struct After {
 impl After {
     /// The axes that an element's index along the axis depends on, where it matters.
     pub fn indexed(&self) -> &[(Id, usize)] {
-        let matters = self.kept.is_some() || self.spectrum || self.times.is_some();
+        let matters = self.kept.is_some()
+            || self.spectrum
+            || self.times.is_some()
+            || self.store == Store::Packed;
         if matters { &self.index } else { &[] }
     }
 }
@@ -203,12 +213,18 @@ pub(super) struct Pass {
     pub twiddle: Option<(Id, usize)>,
     /// A product with this, and the transform back.
     pub product: Option<Run>,
+    /// Line l along this axis, of so many lines, is worked beside its mirror, line count − l: between
+    /// them they hold the pairs of [`Load::Packed`] and [`Store::Packed`] of an axis that is longer
+    /// than a line. Line 0 and the middle one are their own mirrors and stand side by side.
+    pub mirror: Option<(Id, usize)>,
     /// No transform, but a step between the half spectrum of 2n real numbers and the spectrum of n
     /// complex ones.
     pub pairs: Option<Pairs>,
     pub stages: Stages,
     /// Lines side by side in a workgroup.
     pub width: usize,
+    /// Parts in which lines go through workgroup memory one after another.
+    pub rounds: usize,
     /// Whether neighbours in a workgroup are lines rather than elements, when read and when written.
     pub columns: [bool; 2],
 }
@@ -242,6 +258,12 @@ pub(super) struct Group {
 /// [256=16*16/16x16cc 256=16*16/16x16rc]
 /// 256=4*4*16/16x16rr~257
 /// ```
+///
+/// Each pass tells its points, their radices, threads of a line × lines of a workgroup, and whether
+/// neighbours there are columns or of a row, when read and when written; `:2` stands for two parts in
+/// which lines go through workgroup memory, `~` for a convolution (of a prime length, which follows),
+/// `|` for lines beside their mirrors. `n+` is a pass between pairs of real numbers and their half
+/// spectrum.
 #[derive(Debug, Clone)]
 pub struct Recipe {
     pub(super) groups: Vec<Group>,
@@ -272,11 +294,17 @@ impl std::fmt::Display for Recipe {
                 let ways = pass.columns.map(|columns| if columns { "c" } else { "r" });
                 write!(f, "{}={}", pass.n, radices.join("*"))?;
                 write!(f, "/{}x{}{}{}", pass.stages.threads, pass.width, ways[0], ways[1])?;
+                if pass.rounds > 1 {
+                    write!(f, ":{}", pass.rounds)?;
+                }
                 if pass.product.is_some() {
                     f.write_str("~")?;
                 }
                 if let Some(prime) = pass.prime() {
                     write!(f, "{prime}")?;
+                }
+                if pass.mirror.is_some() {
+                    f.write_str("|")?;
                 }
             }
             f.write_str(if several { "]" } else { "" })?;

@@ -123,10 +123,39 @@ pub(super) struct Stage {
     pub each: usize,
     pub even: bool,
     pub table: usize,
+    /// Factors are read for results below this and for multiples of it; others are products of two.
+    pub step: usize,
+    /// What tells the part of the line that a result is of, on the way to the next stage.
+    pub by: By,
     pub columns: bool,
     pub remap: bool,
     pub product: Option<usize>,
     pub gap: Gap,
+}
+
+/// Bytes of a stage's factors up to which all are read: as many as stay in the cache of a processor
+/// that lines of 4096 points stream through.
+const FACTORS: usize = 32 << 10;
+
+/// The step of [`Stage`] for factors of so many bytes.
+pub(super) fn factors_read(run: Run, size: usize) -> usize {
+    match run {
+        Run::Stage { radix, .. } if radix >= 8 && run.len() * size > FACTORS => 4,
+        _ => 1,
+    }
+}
+
+/// What tells which part of a line, of several that go through workgroup memory one after another, a
+/// result of a stage is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum By {
+    /// Its number among those of its butterfly.
+    Result,
+    /// The butterfly's number among those of its thread.
+    Butterfly,
+    /// The butterfly's number, known when the kernel runs.
+    Place,
 }
 
 /// Words left out against conflicts of banks: `words` after each 2^shift elements.
@@ -158,6 +187,8 @@ pub(super) struct Variant {
     pub stages: Vec<Stage>,
     pub pitch: usize,
     pub exchange: usize,
+    /// Parts in which lines go through workgroup memory one after another.
+    pub rounds: usize,
     /// Whether both parts of a number are exchanged at once.
     pub whole: bool,
     /// Axes that lines are counted along.
@@ -182,6 +213,8 @@ pub(super) struct Variant {
     pub index_out: Index,
     pub step_out: usize,
     pub twiddle: Option<Twiddle>,
+    /// Lines along the axis of which each is worked beside its mirror.
+    pub mirror: Option<usize>,
     pub halves: usize,
     pub scale: Option<usize>,
     /// Whether elements are permuted by the powers of a prime's generator.
@@ -191,6 +224,15 @@ pub(super) struct Variant {
 }
 
 impl Variant {
+    /// Whether both parts of what lines send their mirrors fit workgroup memory at once, as they do
+    /// where the last radix is even: then it is half of their elements.
+    fn together(&self) -> bool {
+        self.stages.last().is_some_and(|last| {
+            let sent = 2 * (self.points - last.radix / 2 * last.before);
+            if last.columns { sent * self.lines <= self.exchange } else { sent <= self.pitch }
+        })
+    }
+
     pub fn kernel(&self) -> Kernel {
         let suffix = if self.double { "lf" } else { "" };
         let radices: Vec<usize> = self.stages.iter().map(|stage| stage.radix).collect();
@@ -199,6 +241,11 @@ impl Variant {
         let roots: BTreeMap<usize, Vec<Turn>> = (2..=radix::LARGEST_PRIME)
             .map(|p| (p, (0..p).map(|k| radix::turn(k, p, suffix)).collect()))
             .collect();
+        // exp(-pi i k / r), which tell the roots of a thread's elements from that of the first.
+        let ends = if self.load == Load::Packed { radices.first() } else { radices.last() };
+        let half_turns: Vec<Turn> = ends.map_or_else(Vec::new, |&radix| {
+            (0..radix).map(|k| radix::turn(k, 2 * radix, suffix)).collect()
+        });
         let load = match self.load {
             Load::Complex => "complex",
             Load::Real => "real",
@@ -218,6 +265,7 @@ impl Variant {
             ("stages", Value::from_serialize(&self.stages)),
             ("pitch", self.pitch.into()),
             ("exchange", self.exchange.into()),
+            ("rounds", self.rounds.into()),
             ("whole", self.whole.into()),
             ("axes", self.axes.into()),
             ("in_place", self.in_place.into()),
@@ -240,7 +288,9 @@ impl Variant {
             ("step_out", self.step_out.into()),
             ("twiddle", Value::from_serialize(self.twiddle)),
             ("halves", self.halves.into()),
-            ("pairs", (self.points / 2 + 1).div_ceil(self.threads).into()),
+            ("mirror", Value::from_serialize(self.mirror)),
+            ("together", self.together().into()),
+            ("half_turns", Value::from_serialize(&half_turns)),
             ("scale", Value::from_serialize(self.scale)),
             ("powers", self.powers.into()),
             ("has_tables", self.tables.into()),

@@ -187,7 +187,7 @@ fn recipe(problem: Fft, workgroup_storage: usize, invocations: usize) -> super::
     use super::bindings::Binding;
     use super::recipe::{Facts, Side};
     let binding = Binding { most: 1 << 32, alignment: 16 };
-    let facts = Facts { workgroup_storage, invocations, f64: true, binding };
+    let facts = Facts { workgroup_storage, invocations, f64: true, binding, software: false };
     let side = |shape: Shape| Side { strides: shape.strides(), offset: 0 };
     let (x, y) = (side(problem.input().0), side(problem.output().0));
     Recipe::choose(&problem, &facts, &x, &y).unwrap()
@@ -203,11 +203,12 @@ fn recipes_are_chosen_without_a_device() {
     assert_eq!(two, "[256=16*16/16x16cc 256=16*16/16x16rc]");
     assert_eq!(large(Fft::new([2, 1 << 24])).matches("cc").count(), 2); // and a third pass
     assert!(large(Fft::new([9, 1013])).ends_with('~')); // a convolution in one pass
-    assert!(large(Fft::real([2, 1 << 16])).contains(" 32768+]")); // and the halves after it
     // The least that WebGPU promises.
     let small = |problem| recipe(problem, 16 << 10, 256).to_string();
     assert_eq!(small(Fft::new([64, 256])), "256=16*16/16x13rr");
-    assert_eq!(small(Fft::new([64, 4096])).matches('=').count(), 2);
+    assert_eq!(small(Fft::new([64, 4096])), "4096=16*16*16/256x1rr:2");
+    assert_eq!(small(Fft::new([64, 8192])), "8192=32*16*16/256x1rr:4");
+    assert_eq!(small(Fft::new([64, 16_384])).matches('=').count(), 2);
     assert_eq!(
         recipe(Fft::new([8, 64]), 48 << 10, 1024),
         recipe(Fft::new([8, 64]), 48 << 10, 1024)
@@ -249,6 +250,130 @@ fn powers_of_a_generator_are_all_numbers_below_the_prime() {
         all.sort_unstable();
         assert!(all.into_iter().eq(1..n as u32), "{n}");
     }
+}
+
+#[test]
+fn lines_longer_than_the_memory_of_a_workgroup_go_through_it_in_parts() {
+    use super::recipe::{Facts, Recipe, Side};
+    let chosen = |problem: Fft, storage: usize| recipe(problem, storage << 10, 1024).to_string();
+    assert_eq!(chosen(Fft::new([64, 8192]), 48), "8192=32*16*16/256x1rr:2");
+    assert_eq!(chosen(Fft::new([64, 8192]), 32), "8192=32*16*16/256x1rr:2");
+    assert_eq!(chosen(Fft::new([64, 16_384]), 48), "16384=32*32*16/512x1rr:2");
+    assert_eq!(chosen(Fft::new([64, 16_384]), 32), "16384=32*32*16/512x1rr:4");
+    assert_eq!(chosen(Fft::new([64, 16_384]), 228), "16384=32*32*16/512x1rr:2");
+    // A software driver takes minutes to compile what is unrolled so far.
+    let binding = super::bindings::Binding { most: 1 << 32, alignment: 16 };
+    let facts = Facts {
+        workgroup_storage: 48 << 10,
+        invocations: 1024,
+        f64: true,
+        binding,
+        software: true,
+    };
+    let side = Side { strides: vec![8192, 1], offset: 0 };
+    let software = Recipe::choose(&Fft::new([64, 8192]), &facts, &side, &side).unwrap();
+    assert!(software.to_string().starts_with('['));
+    // An odd radix leaves no halves; registers hold no more; columns are read together.
+    assert!(chosen(Fft::new([64, 15_625]), 48).starts_with('['));
+    assert!(chosen(Fft::new([64, 1 << 15]), 48).starts_with('['));
+    assert!(chosen(Fft::new([1 << 14, 64]).axes([0]), 48).starts_with('['));
+    let double = |n| chosen(Fft::new([64, n]).precision(DType::F64), 48);
+    assert_eq!(double(8192), "8192=32*16*16/256x1rr:2");
+    assert!(double(16_384).starts_with('['));
+}
+
+/// Workgroups of so little memory that lines go through it in parts, short as these are.
+#[test]
+fn gpu_fft_in_parts_is_that_in_one() {
+    use super::plan::Operands;
+    use super::program::{Key, Program};
+    use super::recipe::{Facts, Recipe, Side};
+    let ctx = match std::env::var("GVPIE_GPU").as_deref() {
+        Ok("off") => return,
+        Ok("require") => Context::on(Backend::Gpu).unwrap(),
+        _ => match Context::on(Backend::Gpu) {
+            Ok(ctx) => ctx,
+            Err(_) => return,
+        },
+    };
+    let host = Context::on(Backend::Cpu).unwrap();
+    let cases = [
+        (64, ":2"),
+        (64, ":4"),
+        (256, ":2"),
+        (512, ":2"),
+        (1000, ":2"),
+        (288, ":2"),
+        (97, ":2~97"),
+        (67, "~67"),
+    ];
+    for (n, expected) in cases {
+        let problem = Fft::new([3, n]);
+        let strides = problem.input().0.strides();
+        let side = Side { strides, offset: 0 };
+        let facts = |workgroup_storage| Facts {
+            workgroup_storage,
+            invocations: 256,
+            f64: false,
+            binding: super::bindings::Binding { most: 1 << 27, alignment: 256 },
+            software: true,
+        };
+        // The most memory with which the recipe is of that form.
+        let storage = (128..12 * n).rev().find(|&storage| {
+            Recipe::choose(&problem, &facts(storage), &side, &side)
+                .is_ok_and(|recipe| recipe.to_string().ends_with(expected))
+        });
+        let storage = storage.unwrap_or_else(|| panic!("{n} is never {expected}"));
+        let mut random = fastrand::Rng::with_seed(n as u64);
+        let mut draw = || random.f32() - 0.5;
+        let data: Vec<_> = (0..3 * n).map(|_| Complex::new(draw(), draw())).collect();
+        for (problem, in_place) in [(problem.clone(), false), (problem.inverse(), true)] {
+            let key = Key { x: side.clone(), y: side.clone(), in_place };
+            let program = Program::new(&problem, &ctx, &facts(storage), key).unwrap();
+            let x = ctx.upload([3, n], &data).unwrap();
+            let zeros = ctx.zeros([3, n]).unwrap();
+            let y = if in_place { &x } else { &zeros };
+            let [x, out] = [&x, y].map(|tensor| tensor.view().operand());
+            let operands = Operands { x, y: out, window: None, spectrum: None };
+            let mut batch = ctx.batch("fft");
+            program.record(&mut batch, &ctx, &operands).unwrap();
+            batch.submit().unwrap();
+            let mut right = host.zeros::<Complex<f32>>([3, n]).unwrap();
+            let x = host.upload([3, n], &data).unwrap();
+            problem.plan(&host).unwrap().run(&x, &mut right).unwrap();
+            let found = y.download().unwrap();
+            let wide = |x: Vec<Complex<f32>>| -> Vec<Complex<f64>> {
+                x.iter().map(|x| Complex::new(x.re.into(), x.im.into())).collect()
+            };
+            let right = wide(right.download().unwrap());
+            let error = proof::relative(&wide(found), &right);
+            assert!(error < 4e-7, "{n}: {error:.2e}, {expected}");
+        }
+    }
+}
+
+/// Lines beside their mirrors make a half spectrum of two passes, or read it, where eight of them fit.
+#[test]
+fn halves_of_long_lines_take_no_pass_of_their_own() {
+    let large = |problem| recipe(problem, 48 << 10, 1024).to_string();
+    assert!(!large(Fft::real([2, 1 << 14])).contains('|')); // in one pass
+    for n in (16..=22).map(|log| 1 << log).chain([100_000, 3 << 16, 2 * 19_683, 2 * 78_125]) {
+        let forward = large(Fft::real([2, n]));
+        assert!(forward.ends_with("|]") && !forward.contains('+'), "{n}: {forward}");
+        let back = large(Fft::real([2, n]).inverse());
+        assert!(back.contains("| ") && !back.contains('+'), "{n}: {back}");
+        let passes = |recipe: &str| recipe.matches('=').count();
+        assert_eq!([passes(&forward), passes(&back)], [2, 2], "{n}: {forward}, {back}");
+    }
+    // The shorter of two lengths is that of the mirrored lines: 2^21 is 2048 times 1024.
+    assert!(large(Fft::real([1 << 22])).contains("2048="));
+    assert!(large(Fft::real([1 << 22])).contains(" 1024="));
+    // Too long for two passes; of several axes, the inverse's space has no room for parts.
+    assert!(large(Fft::real([1 << 25])).contains('+'));
+    assert!(large(Fft::real([4, 1 << 16]).all_axes()).contains('|'));
+    assert!(large(Fft::real([4, 1 << 16]).all_axes().inverse()).contains('+'));
+    // A line each beside their mirrors is worth nothing.
+    assert!(recipe(Fft::real([1 << 16]), 2 << 10, 256).to_string().contains('+'));
 }
 
 #[test]

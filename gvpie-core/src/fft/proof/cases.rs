@@ -51,12 +51,23 @@ pub fn hard_cases() -> Vec<Case> {
             add(Case::dense("a prime length, f64", problem));
         }
     }
+    for n in [8192, 12_000, 1 << 14] {
+        let problem = Fft::new([3, n]);
+        add(Case::dense("longer than workgroup memory", problem.clone()));
+        let inverse = Case::dense("longer than workgroup memory, inverse", problem.inverse());
+        add(Case { in_place: true, ..inverse });
+        let padded = Fft::new([3, n]).pad(n - 1000).window().spectrum();
+        add(Case::dense("longer than workgroup memory, hooked", padded));
+    }
     for n in [243 * 243, 1 << 17, 65_537, 1 << 18] {
         add(Case::dense("longer than a pass", Fft::new([n])));
         add(Case::dense("longer than a pass, inverse", Fft::new([2, n]).inverse()));
         add(Case::dense("longer than a pass, real", Fft::real([n])));
         add(Case::dense("longer than a pass, real inverse", Fft::real([n]).inverse()));
         add(Case::dense("longer than a pass, across", Fft::new([n, 3]).axes([0])));
+    }
+    for case in mirrored() {
+        add(case);
     }
     add(Case::dense("a batch past 65535 workgroups", Fft::new([70_000, 4])));
     add(Case::dense("a batch past 65535 workgroups, across", Fft::new([4, 70_000]).axes([0])));
@@ -132,6 +143,48 @@ fn layouts() -> [(&'static str, Storage); 6] {
         ("axes turned twice", Storage { turn: 2, offset: 1, ..dense }),
         ("axes turned, padded and spread", Storage { turn: 1, pad: 5, spread: 1, offset: 7 }),
     ]
+}
+
+/// Real lines whose pairs take two passes: products of two even lengths, of two odd ones and of one of
+/// each, batches that fill workgroups and that do not, and what may be done to them on the way.
+fn mirrored() -> Vec<Case> {
+    let mut cases = Vec::new();
+    let mut add = |case: Case| cases.push(case);
+    // Without a factor, whose own rounding would hide that of the passes.
+    let back = |problem: Fft| problem.norm(Norm::Forward).inverse();
+    let lengths = [100_000, 3 << 16, 39_366, 156_250, 32_032, 39_546, 22_050];
+    for (i, n) in lengths.into_iter().enumerate() {
+        let problem = Fft::real([[1, 2, 3, 5][i % 4], n]);
+        add(Case::dense("longer than a pass, pairs", problem.clone()));
+        add(Case::dense("longer than a pass, pairs, inverse", back(problem)));
+    }
+    let double = Fft::real([2, 22_050]).precision(DType::F64);
+    add(Case::dense("longer than a pass, pairs, f64", double.clone()));
+    add(Case::dense("longer than a pass, pairs, f64, inverse", double.inverse()));
+    for n in [1 << 14, 30_030, 39_366] {
+        let problem = Fft::real([3, n]);
+        let mut hooked = |why, problem| add(Case::dense(why, problem));
+        hooked("longer than a pass, a spectrum", problem.clone().spectrum().scale(-0.3));
+        hooked("longer than a pass, a window", problem.clone().inverse().window().scale(2.0));
+        hooked("longer than a pass, padding", problem.clone().window().pad(n / 2 + 1));
+        let axes = Fft::real([2, 6, n]).axes([1, 2]);
+        hooked("longer than a pass, two axes", axes.clone());
+        hooked("longer than a pass, two axes, inverse", back(axes));
+        let layouts = [
+            Storage { pad: 6, offset: 2, ..Storage::default() },
+            Storage { pad: 1, offset: 3, ..Storage::default() },
+            Storage { spread: 1, ..Storage::default() },
+            Storage { turn: 1, ..Storage::default() },
+        ];
+        for (i, layout) in layouts.into_iter().enumerate() {
+            let other = layouts[(i + 1) % layouts.len()];
+            let why = "longer than a pass, pairs in strides";
+            let case = |problem| Case { input: layout, ..Case::dense(why, problem) };
+            add(Case { output: other, ..case(problem.clone()) });
+            add(Case { output: other, ..case(back(problem.clone())) });
+        }
+    }
+    cases
 }
 
 /// Every hook, alone and together, along a last axis that is innermost and along one that is not.
