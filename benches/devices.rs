@@ -5,7 +5,7 @@ use gvpie_core::{Backend, Batch, Context, ContextOptions, Result};
 use std::time::Duration;
 
 /// A submission holds at most this many steps, so that no driver takes it for hung.
-const MOST_IN_A_BATCH: u64 = 32;
+pub const MOST_IN_A_BATCH: u64 = 32;
 
 /// The CPU always; a GPU where there is one, or as `GVPIE_BACKEND` asks.
 pub fn contexts() -> Vec<Context> {

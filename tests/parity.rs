@@ -7,7 +7,7 @@
 use crate::adapter::{contexts, gpu, gpu_with};
 use gvpie_core::gemm::proof::{Case, Entries, Input, Outcome, Storage, hard_cases, hard_inputs};
 use gvpie_core::gemm::{Accuracy, Activation, Algorithm};
-use gvpie_core::{Backend, Context, ContextOptions, Error, Gemm, glyph};
+use gvpie_core::{Backend, Context, ContextOptions, Error, Gemm, glyph, sort};
 
 /// The parts of GEMM's table.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -287,6 +287,18 @@ fn gpu_glyphs_match_the_host_and_the_oracle() {
         let [host, device] = [&cpu, &gpu]
             .map(|ctx| case.check(ctx, 11).unwrap_or_else(|error| panic!("{case:?}: {error}")));
         assert_eq!(device.picture, host.picture, "{case:?}"); // bit by bit
+    }
+}
+
+#[test]
+fn gpu_sorts_match_the_host_and_the_oracle() {
+    let Some(gpu) = gpu() else { return };
+    let cpu = Context::on(Backend::Cpu).unwrap();
+    for case in sort::proof::hard_cases() {
+        let [host, device] = [&cpu, &gpu]
+            .map(|ctx| case.check(ctx, 11).unwrap_or_else(|error| panic!("{case:?}: {error}")));
+        assert_eq!(device.keys, host.keys, "{case:?}");
+        assert_eq!(device.order, host.order, "{case:?}");
     }
 }
 

@@ -1,6 +1,6 @@
 //! What would otherwise be a comment 'keep in sync', proved without a GPU.
 
-use gvpie_core::{Access, Kernel, driver, fft, gemm, glyph, shader};
+use gvpie_core::{Access, Kernel, driver, fft, gemm, glyph, shader, sort};
 
 /// Every kernel that any plan can ask for.
 fn kernels() -> Vec<Kernel> {
@@ -10,6 +10,7 @@ fn kernels() -> Vec<Kernel> {
     all.extend(fft::trig::kernels());
     all.extend(fft::convolution::kernels());
     all.extend(glyph::kernels());
+    all.extend(sort::kernels());
     all
 }
 

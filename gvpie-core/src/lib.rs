@@ -61,6 +61,7 @@ mod memory;
 pub mod shader;
 mod shape;
 mod tables;
+pub mod sort;
 mod tensor;
 mod texture;
 pub mod tune;
@@ -81,6 +82,7 @@ pub use memory::{Pool, Usage};
 pub use num_complex::Complex;
 pub use shader::{Access, Reflection};
 pub use shape::Shape;
+pub use sort::Sort;
 pub use tensor::{Tensor, TensorView, TensorViewMut};
 pub use texture::Texture;
 /// The wgpu this crate is built with, so that a linking program uses the same.

@@ -24,6 +24,9 @@ const SOURCES: &[(&str, &str)] = &[
     ("fft_product.wgsl.jinja", include_str!("../shaders/fft_product.wgsl.jinja")),
     ("fft_copy.wgsl.jinja", include_str!("../shaders/fft_copy.wgsl.jinja")),
     ("glyph.wgsl.jinja", include_str!("../shaders/glyph.wgsl.jinja")),
+    ("sort_count.wgsl.jinja", include_str!("../shaders/sort_count.wgsl.jinja")),
+    ("sort_scan.wgsl.jinja", include_str!("../shaders/sort_scan.wgsl.jinja")),
+    ("sort_scatter.wgsl.jinja", include_str!("../shaders/sort_scatter.wgsl.jinja")),
     ("shared/fft_begin.wgsl.jinja", include_str!("../shaders/shared/fft_begin.wgsl.jinja")),
     ("shared/fft_lines.wgsl.jinja", include_str!("../shaders/shared/fft_lines.wgsl.jinja")),
     ("shared/fft_packed.wgsl.jinja", include_str!("../shaders/shared/fft_packed.wgsl.jinja")),
@@ -31,6 +34,8 @@ const SOURCES: &[(&str, &str)] = &[
     ("shared/gemm_keep.wgsl.jinja", include_str!("../shaders/shared/gemm_keep.wgsl.jinja")),
     ("shared/gemm_params.wgsl", include_str!("../shaders/shared/gemm_params.wgsl")),
     ("shared/gemm_store.wgsl.jinja", include_str!("../shaders/shared/gemm_store.wgsl.jinja")),
+    ("shared/sort_params.wgsl", include_str!("../shaders/shared/sort_params.wgsl")),
+    ("shared/sort_sums.wgsl", include_str!("../shaders/shared/sort_sums.wgsl")),
 ];
 
 /// WGSL from outside the crate may be this long; naga's parser recurses, and this much of it fits
