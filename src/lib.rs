@@ -5,7 +5,10 @@
 //! script at a terminal.
 #![warn(missing_docs)]
 
+pub mod bodies;
+pub mod checkpoint;
 pub mod cli;
+pub mod movie;
 pub mod npy;
 pub mod output;
 pub mod png;

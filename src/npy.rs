@@ -1,6 +1,5 @@
 //! NumPy's `.npy` files: arrays of f16, f32, f64, complex64 and complex128 in and out.
 
-use crate::output::PendingFile;
 use gvpie_core::{Complex, Context, DType, Element, Shape, Tensor, TensorView, f16};
 use npyz::WriterBuilder;
 use std::fs::File;
@@ -152,7 +151,7 @@ impl Elements for Numbers {
 }
 
 /// A floating-point element that [`Data`] can be turned into.
-pub trait Float: Element + npyz::AutoSerialize {
+pub trait Float: Element + npyz::AutoSerialize + npyz::Deserialize + Into<f64> {
     /// The elements as this type, rounded once where it is narrower.
     fn take(data: Data) -> Vec<Self>;
 }
@@ -255,12 +254,34 @@ impl<D: Elements> Array<D> {
     }
 }
 
+impl Array {
+    /// The elements row by row, rounded once where this type is narrower than the file's.
+    pub fn dense<T: Float>(self) -> Vec<T> {
+        let strides = self.strides();
+        let data = T::take(self.data);
+        if !self.fortran || data.is_empty() {
+            return data;
+        }
+        let dims = self.shape.dims();
+        let mut index = vec![0; dims.len()];
+        let mut dense = Vec::with_capacity(data.len());
+        for _ in 0..data.len() {
+            dense.push(data[index.iter().zip(&strides).map(|(i, s)| i * s).sum::<usize>()]);
+            if let Some(axis) = (0..dims.len()).rev().find(|&axis| index[axis] + 1 < dims[axis]) {
+                index[axis] += 1;
+                index[axis + 1..].fill(0);
+            }
+        }
+        dense
+    }
+}
+
 /// Writes a row-major array into a file that has been begun; the caller finishes it.
 ///
 /// # Errors
 /// Those of writing.
 pub fn write<T: Element + npyz::AutoSerialize>(
-    file: &mut PendingFile,
+    file: &mut impl io::Write,
     shape: &Shape,
     data: &[T],
 ) -> io::Result<()> {

@@ -1,7 +1,7 @@
 //! Files that appear whole or not at all, and text for a standard output that may close early.
 
 use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 /// A file being written beside its final place; it gets its name with [`finish`](Self::finish),
@@ -54,6 +54,12 @@ impl Write for PendingFile {
     }
     fn flush(&mut self) -> io::Result<()> {
         self.file.flush()
+    }
+}
+
+impl Seek for PendingFile {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.file.seek(to)
     }
 }
 

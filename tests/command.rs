@@ -1,5 +1,6 @@
 //! The command, run as a user runs it.
 
+mod bodies;
 mod spectra;
 
 use gvpie_core::f16;

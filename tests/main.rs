@@ -10,6 +10,7 @@ mod device;
 mod effort;
 mod emulated;
 mod fft;
+mod fmm;
 mod golden;
 mod house;
 mod laws;

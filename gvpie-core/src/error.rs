@@ -41,6 +41,16 @@ pub enum Error {
         /// The element type that came.
         found: &'static str,
     },
+    /// An operand holds a number that the operation has no meaning for.
+    #[error("{operand}: expected {expected}, found {found}")]
+    Value {
+        /// Which operand, and which of its elements.
+        operand: String,
+        /// What it may hold.
+        expected: String,
+        /// What it holds.
+        found: String,
+    },
     /// An operand belongs to another [`Context`](crate::Context).
     #[error("{operand} belongs to another context; upload it to this one")]
     Foreign {
@@ -170,6 +180,7 @@ impl Error {
         match self {
             Error::Shape { .. }
             | Error::Element { .. }
+            | Error::Value { .. }
             | Error::Foreign { .. }
             | Error::Shader { .. }
             | Error::Binding { .. }

@@ -1,7 +1,7 @@
 //! `gvpie bench`: rates of the operations, from checked results.
 
 use super::gemm::{AccuracyName, FloatName};
-use super::{Arguments, Failure, bandwidth, bench_fft};
+use super::{Arguments, Failure, bandwidth, bench_fft, bench_fmm};
 use crate::output::print;
 use clap::{Args, ValueEnum};
 use gvpie_core::gemm::{Accuracy, GemmPlan, proof};
@@ -26,6 +26,9 @@ pub struct Options {
     /// Which Fourier transforms
     #[command(flatten)]
     pub transforms: bench_fft::Transforms,
+    /// Which sums over many bodies
+    #[command(flatten)]
+    pub sums: bench_fmm::Sums,
     /// Element types, and accuracy of products
     #[command(flatten)]
     pub numbers: Numbers,
@@ -79,6 +82,8 @@ pub enum Op {
     Gemm,
     /// Fourier transforms of buffers of 256 MB, 16 MB on a CPU; f32 or f64
     Fft,
+    /// Sums of 1/r over many bodies, the tree included; f32 or f64
+    Fmm,
     /// Machine textures expanded to pictures
     Glyph,
 }
@@ -90,6 +95,7 @@ enum Job {
     Fill,
     Gemm(Problem),
     Fft(bench_fft::Problem),
+    Fmm(bench_fmm::Problem),
     Glyph(Cell),
 }
 
@@ -100,6 +106,7 @@ impl std::fmt::Display for Job {
             Job::Fill => f.write_str("fill"),
             Job::Gemm(Problem { shape: e, .. }) => write!(f, "gemm {}x{}x{}", e.m, e.n, e.k),
             Job::Fft(problem) => write!(f, "fft {problem}"),
+            Job::Fmm(problem) => write!(f, "fmm {problem}"),
             Job::Glyph(cell) => write!(f, "glyph {cell}"),
         }
     }
@@ -177,7 +184,8 @@ pub struct Row {
     pub op: &'static str,
     /// The element type; of A and B, and of C where it has another.
     pub dtype: String,
-    /// How sums may be rounded, of products; which transform, `c2c` or `r2c`; else empty.
+    /// How sums may be rounded, of products; which transform, `c2c` or `r2c`; of sums over bodies,
+    /// what errors they were asked for; else empty.
     pub accuracy: &'static str,
     /// Extents, without the batch.
     pub shape: String,
@@ -244,11 +252,16 @@ pub fn run(arguments: &Arguments, options: &Options) -> Result<(), Failure> {
     jobs.extend(wanted(Op::Copy).then_some(Job::Copy));
     jobs.extend(wanted(Op::Fill).then_some(Job::Fill));
     jobs.extend(problems.filter(|_| wanted(Op::Gemm)).map(Job::Gemm));
-    // Halves are for products: with them, transforms are measured where they are asked for, and fail.
-    if options.ops.contains(&Op::Fft) || wanted(Op::Fft) && options.numbers.dtype != FloatName::F16
-    {
+    // Halves are for products: with them, others are measured where they are asked for, and fail.
+    let halves = options.numbers.dtype == FloatName::F16;
+    let wanted_so = |op| options.ops.contains(&op) || wanted(op) && !halves;
+    if wanted_so(Op::Fft) {
         let problems = options.transforms.problems(&ctx, options.numbers.dtype.into());
         jobs.extend(problems.into_iter().map(Job::Fft));
+    }
+    if wanted_so(Op::Fmm) {
+        let problems = options.sums.problems(&ctx, options.numbers.dtype.into());
+        jobs.extend(problems.into_iter().map(Job::Fmm));
     }
     jobs.extend(Cell::ALL.into_iter().filter(|_| wanted(Op::Glyph)).map(Job::Glyph));
 
@@ -262,6 +275,7 @@ pub fn run(arguments: &Arguments, options: &Options) -> Result<(), Failure> {
             Job::Fill => bandwidth::fill(&ctx),
             Job::Gemm(problem) => gemm(&ctx, problem).map(Some),
             Job::Fft(problem) => bench_fft::measure(&ctx, &problem).map(Some),
+            Job::Fmm(problem) => bench_fmm::measure(&ctx, &problem).map(Some),
             Job::Glyph(cell) => glyph(&ctx, cell).map(Some),
         };
         match measured {
@@ -352,11 +366,20 @@ pub(super) fn median_time(
     target: Duration,
     mut record: impl FnMut(&mut gvpie_core::Batch) -> gvpie_core::Result<()>,
 ) -> gvpie_core::Result<Duration> {
-    let mut time = |repeats: u32| {
+    median_of(ctx, runs, target, |repeats| {
         let mut batch = ctx.batch("bench");
         (0..repeats).try_for_each(|_| record(&mut batch))?;
         batch.time()
-    };
+    })
+}
+
+/// The same, where `time` does so many and says how long they took together.
+pub(super) fn median_of(
+    ctx: &Context,
+    runs: u32,
+    target: Duration,
+    mut time: impl FnMut(u32) -> gvpie_core::Result<Duration>,
+) -> gvpie_core::Result<Duration> {
     time(1)?; // compiles, fills caches, raises clocks
     let mut once = time(2)? / 2;
     let repeats = |once: Duration| {

@@ -3,9 +3,12 @@
 pub mod bandwidth;
 pub mod bench;
 pub mod bench_fft;
+pub mod bench_fmm;
 pub mod doctor;
 pub mod fft;
+pub mod fmm;
 pub mod gemm;
+pub mod nbody;
 pub mod render;
 pub mod spectrogram;
 pub mod tour;
@@ -17,8 +20,8 @@ use gvpie_core::{Backend, Context, ContextOptions};
 use std::io::IsTerminal;
 use std::path::PathBuf;
 
-/// Compute on any GPU, or on none: matrix products, Fourier transforms, text as pictures, from the
-/// command line.
+/// Compute on any GPU, or on none: matrix products, Fourier transforms, sums over many bodies and
+/// their motion, text as pictures, from the command line.
 ///
 /// Without a subcommand, gvpie gives a tour: it finds the adapter, tests the driver, and runs one
 /// verified example of each operation.
@@ -56,9 +59,12 @@ Examples:
   gvpie gemm A.npy B.npy -o C.npy --transpose-b --alpha 2 --beta 1 --c C0.npy
   gvpie fft X.npy -o Y.npy --axes 0,1      as numpy.fft.fftn; --inverse, --real, --norm, --n
   gvpie spectrogram IN.wav -o OUT.png      a sound as a picture
+  gvpie fmm POINTS.npy -o FIELD.npy        potentials and gradients of many charges
+  gvpie nbody plummer:10000 --steps 1000 --dt 0.01 --softening 0.01 -o OUT.npy --movie out.gif
   gvpie render README.md -o readme.png     text as a picture
   gvpie bench gemm --shape 4096x4096x4096 --csv
   gvpie bench fft --length 1024x1024       also N and NxNxN
+  gvpie bench fmm --points 100000          also plummer:N and direct:N
   gvpie tune --shape 4096x4096x64          find and remember the fastest algorithm
 
 Environment:
@@ -95,6 +101,8 @@ pub enum Command {
     Gemm(gemm::Options),
     Fft(fft::Options),
     Spectrogram(spectrogram::Options),
+    Fmm(fmm::Options),
+    Nbody(nbody::Options),
     Render(render::Options),
     Bench(bench::Options),
     Tune(tune::Options),
@@ -138,6 +146,9 @@ pub enum Failure {
         /// What the system said.
         source: std::io::Error,
     },
+    /// A checkpoint is of no use.
+    #[error(transparent)]
+    Checkpoint(#[from] crate::checkpoint::Error),
     /// A text cannot be laid out.
     #[error("{}: {source}", path.display())]
     Text {
@@ -217,6 +228,8 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         Some(Command::Gemm(options)) => gemm::run(arguments, options),
         Some(Command::Fft(options)) => fft::run(arguments, options),
         Some(Command::Spectrogram(options)) => spectrogram::run(arguments, options),
+        Some(Command::Fmm(options)) => fmm::run(arguments, options),
+        Some(Command::Nbody(options)) => nbody::run(arguments, options),
         Some(Command::Render(options)) => render::run(arguments, options),
         Some(Command::Bench(options)) => bench::run(arguments, options),
         Some(Command::Tune(options)) => tune::run(arguments, options),
@@ -256,6 +269,22 @@ pub(crate) fn at_least_one(text: &str) -> Result<usize, String> {
         Ok(0) => Err("expected at least 1".into()),
         Ok(number) => Ok(number),
         Err(error) => Err(format!("expected a whole number: {error}")),
+    }
+}
+
+/// A number above 0 on the command line.
+pub(crate) fn above_zero(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(number) if number > 0.0 && number.is_finite() => Ok(number),
+        _ => Err("expected a number above 0".into()),
+    }
+}
+
+/// A number from 0 on the command line.
+pub(crate) fn from_zero(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(number) if number >= 0.0 && number.is_finite() => Ok(number),
+        _ => Err("expected a number from 0".into()),
     }
 }
 

@@ -63,8 +63,8 @@
 //!   (Bluestein).
 //! * Operands may be larger than what a GPU binds at once. Lines are then divided among dispatches, each
 //!   over a part that can be bound; a single line, or lines across each other, that cannot are an
-//!   [`Error::Limit`](crate::Error::Limit).
-//! * Plans of one [`Context`](crate::Context) that read the same tables share them.
+//!   [`Error::Limit`].
+//! * Plans of one [`Context`] that read the same tables share them.
 //! * On the host lines are transformed by rustfft and realfft. All around them is here: passes over
 //!   axes that are not contiguous, lines longer than a cache, threads.
 

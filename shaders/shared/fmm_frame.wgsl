@@ -1,0 +1,7 @@
+// The cube that the tree divides. Points are kept multiplied by `scale`: a power of two that brings the cube's edge
+// near 1, so that no square of a distance over- or underflows.
+struct Frame {
+    low: vec3<f32>,
+    side: f32,
+    scale: f32,
+}
