@@ -314,10 +314,10 @@ impl Memory {
             .params(&near)
             .buffer(Read, &tree.sources.sorted)
             .buffer(Read, &tree.evaluated().sorted)
-            .buffer(ReadWrite, &self.near)
             .buffer(Read, &tree.cells)
             .buffer(Read, &tree.colleagues)
-            .buffer(Read, &tree.chunks);
+            .buffer(Read, &tree.chunks)
+            .buffer(ReadWrite, &self.near);
         let pipeline = ctx.pipeline(&rendering::near(nearness(settings)))?;
         batch.dispatch(&pipeline, bindings, grid(ctx, outline.chunks))?;
 

@@ -224,8 +224,9 @@ fn degree(problem: &Fmm, direct: bool) -> Result<(usize, f64)> {
             if tolerance >= reachable {
                 return Ok((*orders.end(), reachable));
             }
-            // Rounded up, so that what is named is granted.
-            let named = (reachable * 1e15).ceil() / 1e15;
+            // Rounded up to two digits, so that what is named is granted.
+            let digit = 10.0_f64.powf(reachable.log10().floor() - 1.0);
+            let named = (reachable / digit).ceil() * digit;
             Err(refused("tolerance", tolerance, format!("at least {named:.1e} of {precision}")))
         }
     }
