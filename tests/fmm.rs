@@ -111,6 +111,8 @@ fn gpu_fmm_is_right_at_the_edges() {
         let mut points = Cloud::Cube.points(1000, true, 3);
         for row in points.chunks_exact_mut(4) {
             (0..3).for_each(|axis| row[axis] = f64::from((row[axis] * scale + shift) as f32));
+            // So that what comes out is neither too large nor too small for f32.
+            row[3] = f64::from((row[3] * scale) as f32);
         }
         let (found, _) = run(&ctx, &fmm(1000), &points, None);
         let error = worst(&found, &points, &points, 0.0);
@@ -174,7 +176,7 @@ fn gpu_fmm_names_what_is_not_finite() {
 fn gpu_fmm_finds_room_for_trees_larger_than_expected() {
     let Some(ctx) = gpu() else { return };
     // Small crowds, each at the end of a long branch of its own.
-    let places = Cloud::Cube.points(200, true, 8);
+    let places = Cloud::Cube.points(500, true, 8);
     let shifts = Cloud::Cube.points(17, true, 9);
     let mut points = Vec::new();
     for (place, shift) in
@@ -183,9 +185,9 @@ fn gpu_fmm_finds_room_for_trees_larger_than_expected() {
         let near = |axis: usize| f64::from((place[axis] + 4e-6 * shift[axis]) as f32);
         points.extend([near(0), near(1), near(2), shift[3]]);
     }
-    let problem = Fmm::new(3400).order(ORDER).leaf(4).method(Method::Fmm);
+    let problem = Fmm::new(8500).order(ORDER).leaf(4).method(Method::Fmm);
     let (found, report) = run(&ctx, &problem, &points, None);
-    assert!(report.levels > 15 && report.cells > 6000, "{report:?}");
+    assert!(report.levels > 15 && report.cells > 12_000, "{report:?}");
     let error = worst(&found, &points, &points, 0.0);
     assert!(error <= 4e-4, "{error:.2e}, {report:?}");
 }

@@ -110,7 +110,10 @@ impl Builder<'_> {
             let mut from = input;
             for &axis in &others {
                 let to = if from.place == Place::Input {
-                    let all = half.dims().iter().copied().enumerate().collect();
+                    let room = |(id, extent)| {
+                        (id, if id == last { self.room_for_half(n, extent) } else { extent })
+                    };
+                    let all = half.dims().iter().copied().enumerate().map(room).collect();
                     View { place: self.space(), offset: 0, axes: Lay::Dense(all) }
                 } else {
                     from.clone()
@@ -187,6 +190,16 @@ impl Builder<'_> {
         }
         let before = Before { load: Load::Real, ..before };
         self.axis(n, from, to, lines, (before, After { kept: Some(n / 2 + 1), ..after }))
+    }
+
+    /// Elements that a dense line of half a spectrum of n real numbers takes: where the line is to be
+    /// divided, a multiple of its second part, so that parts count all that lies inside other axes.
+    fn room_for_half(&self, n: usize, held: usize) -> usize {
+        let points = if radix::smooth(n) { n } else { smooth_above(2 * n - 1) };
+        if self.geometry(points, 1, Layout::Rows).is_some() {
+            return held;
+        }
+        self.split(points).map_or(held, |first| held.next_multiple_of(points / first))
     }
 
     /// n real numbers of half their spectrum.

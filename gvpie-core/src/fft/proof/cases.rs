@@ -69,6 +69,10 @@ pub fn hard_cases() -> Vec<Case> {
     for case in mirrored() {
         add(case);
     }
+    for n in [9375, 19_683, 2 * 19_683] {
+        let planes = Fft::real([4, n]).all_axes().norm(crate::fft::Norm::Forward).inverse();
+        add(Case::dense("longer than a pass, real inverse of planes", planes));
+    }
     add(Case::dense("a batch past 65535 workgroups", Fft::new([70_000, 4])));
     add(Case::dense("a batch past 65535 workgroups, across", Fft::new([4, 70_000]).axes([0])));
     add(Case::dense("a batch past 65535 workgroups, real", Fft::real([70_000, 4])));
