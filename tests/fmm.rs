@@ -106,8 +106,8 @@ fn gpu_fmm_is_right_at_the_edges() {
     // Equal points: pairs at distance 0 contribute nothing.
     let equal = [0.25, -3.0, 7.0, 2.0].repeat(200);
     assert_eq!(run(&ctx, &fmm(200), &equal, None).0, vec![0.0; 800]);
-    // Sizes at which squares over- and underflow, and one beside a distance from the origin.
-    for (scale, shift) in [(1e25, 0.0), (1e-25, 0.0), (1e-3, 1.0)] {
+    // Sizes at which squares over- and underflow, and some beside a distance from the origin.
+    for (scale, shift) in [(1e25, 0.0), (1e-25, 0.0), (1e-3, 1.0), (1.0, 1e5), (1.0, -3e4)] {
         let mut points = Cloud::Cube.points(1000, true, 3);
         for row in points.chunks_exact_mut(4) {
             (0..3).for_each(|axis| row[axis] = f64::from((row[axis] * scale + shift) as f32));

@@ -6,11 +6,12 @@ use super::operators::{Operators, mirror, offsets};
 use super::periodic::octants;
 use super::plan::{Algorithm, Report, Settings};
 use super::rendering::{self, Expand, Near, Nearness, ROWS, Translate, depth, pitch};
-use super::resident::{Outline, Resident, grid, warm};
+use super::resident::{Kernels, Outline, Resident, grid};
 use crate::batch::{Batch, Bindings};
 use crate::buffer::Buffer;
 use crate::context::Context;
 use crate::error::{Error, Result};
+use crate::kernel::Pipeline;
 use crate::shader::Access::{Read, ReadWrite};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -29,16 +30,25 @@ struct Inner {
     sources: usize,
     targets: Option<usize>,
     settings: Settings,
+    kernels: Kernels,
+    near: Pipeline,
     /// `None` for direct sums.
     tables: Option<Tables>,
     /// Memory of runs that are over or on their way; a run takes one or makes one.
     memory: Mutex<Vec<Memory>>,
 }
 
-/// Matrices of an order.
+/// Matrices of an order, and kernels that use them.
 #[derive(Debug)]
 struct Tables {
     order: usize,
+    p2m: Pipeline,
+    m2m: Pipeline,
+    translate: Pipeline,
+    /// Where space is not free.
+    far: Option<Pipeline>,
+    l2l: Pipeline,
+    l2p: Pipeline,
     shifts: Buffer,
     translations: Buffer,
     slopes: Buffer,
@@ -62,30 +72,20 @@ impl Prepared {
         targets: Option<usize>,
         settings: &Settings,
     ) -> Result<Self> {
-        // So that the first run does not compile.
         let periodic = settings.boundary != Boundary::Free;
-        let points = |entry| rendering::points(entry, 1, periodic);
-        warm(ctx, ["reset", "bounds", "frame"].map(points))?;
-        warm(ctx, [rendering::near(nearness(settings))])?;
         let tables = match settings.algorithm {
             Algorithm::Direct => None,
-            Algorithm::Fmm { order, .. } => {
-                warm(ctx, ["keys", "gather"].map(points))?;
-                let apart = targets.is_some();
-                let entries = ["meet", "divide", "offsets", "grow", "count"];
-                warm(ctx, entries.map(|entry| rendering::tree(entry, 1, apart)))?;
-                warm(ctx, ["m2m", "l2l"].map(|entry| rendering::expand(entry, order, false)))?;
-                warm(ctx, ["p2m", "l2p"].map(|entry| rendering::expand(entry, order, periodic)))?;
-                if periodic {
-                    warm(ctx, [rendering::expand("images", order, true)])?;
-                }
-                warm(ctx, [rendering::translate(order)])?;
-                Some(Tables::new(ctx, order, periodic)?)
-            }
+            Algorithm::Fmm { order, .. } => Some(Tables::new(ctx, order, periodic)?),
         };
-        let settings = *settings;
-        let memory = Mutex::default();
-        Ok(Prepared(Arc::new(Inner { sources, targets, settings, tables, memory })))
+        Ok(Prepared(Arc::new(Inner {
+            sources,
+            targets,
+            settings: *settings,
+            kernels: Kernels::new(ctx, 1, targets.is_some(), settings)?,
+            near: ctx.pipeline(&rendering::near(nearness(settings)))?,
+            tables,
+            memory: Mutex::default(),
+        })))
     }
 
     /// Computes potentials and gradients of checked, non-empty operands.
@@ -96,7 +96,7 @@ impl Prepared {
         targets: Option<&Buffer>,
         result: &Buffer,
     ) -> Result<Report> {
-        let Inner { sources, targets: others, settings, tables, memory } = &*self.0;
+        let Inner { sources, targets: others, settings, kernels, near, tables, memory } = &*self.0;
         if *sources == 0 {
             result.write(&vec![0; result.len() as usize])?;
             return Ok(Report::default());
@@ -106,15 +106,15 @@ impl Prepared {
         let kept = lock().pop();
         let mut own = match kept {
             Some(memory) => memory,
-            None => Memory::new(ctx, *sources, *others, settings)?,
+            None => Memory::new(ctx, *sources, *others, settings, kernels)?,
         };
         let report = match tables {
-            None => own.direct(ctx, settings, points, targets, result)?,
+            None => own.direct(ctx, settings, near, points, targets, result)?,
             Some(tables) => {
                 let outline = own.tree.build(ctx, settings, points, targets)?;
                 let tree = start.elapsed();
                 let mut batch = ctx.batch("fmm");
-                own.evaluate(&mut batch, ctx, settings, tables, &outline, result)?;
+                own.evaluate(&mut batch, ctx, settings, near, tables, &outline, result)?;
                 batch.submit()?;
                 Report {
                     levels: outline.levels.len() - 1,
@@ -144,6 +144,7 @@ impl Tables {
     fn new(ctx: &Context, order: usize, periodic: bool) -> Result<Self> {
         let operators = Operators::of(order);
         let (n, pitch, depth) = (terms(order), pitch(order), depth(order));
+        let kernel = |entry, periodic| ctx.pipeline(&rendering::expand(entry, order, periodic));
         let narrow = |bytes: &[f32], what: &str| {
             let buffer = Buffer::zeroed(ctx.device(), 4 * bytes.len() as u64, what)?;
             buffer.write(bytemuck::cast_slice(bytes))?;
@@ -189,6 +190,12 @@ impl Tables {
         }
         Ok(Tables {
             order,
+            p2m: kernel("p2m", periodic)?,
+            m2m: kernel("m2m", false)?,
+            translate: ctx.pipeline(&rendering::translate(order))?,
+            far: periodic.then(|| kernel("images", true)).transpose()?,
+            l2l: kernel("l2l", false)?,
+            l2p: kernel("l2p", periodic)?,
             shifts: narrow(&shifts, "shifts of expansions")?,
             translations: narrow(&translations, "translations of expansions")?,
             slopes: narrow(&slopes, "derivatives of harmonics")?,
@@ -203,8 +210,9 @@ impl Memory {
         sources: usize,
         targets: Option<usize>,
         settings: &Settings,
+        kernels: &Kernels,
     ) -> Result<Self> {
-        let tree = Resident::new(ctx, sources, targets, settings)?;
+        let tree = Resident::new(ctx, sources, targets, settings, kernels)?;
         let rows = match settings.algorithm {
             Algorithm::Direct => 0,
             Algorithm::Fmm { .. } => targets.unwrap_or(sources),
@@ -223,6 +231,7 @@ impl Memory {
         &self,
         ctx: &Context,
         settings: &Settings,
+        near: &Pipeline,
         points: &Buffer,
         targets: Option<&Buffer>,
         result: &Buffer,
@@ -244,8 +253,7 @@ impl Memory {
             .buffer(Read, points)
             .buffer(Read, targets.unwrap_or(points))
             .buffer(ReadWrite, result);
-        let kernel = ctx.pipeline(&rendering::near(nearness(settings)))?;
-        batch.dispatch(&kernel, bindings, grid(ctx, chunks))?;
+        batch.dispatch(near, bindings, grid(ctx, chunks))?;
         batch.submit()?;
         Ok(Report { pairs: sources as u64 * rows as u64, ..Report::default() })
     }
@@ -272,6 +280,7 @@ impl Memory {
         batch: &mut Batch,
         ctx: &Context,
         settings: &Settings,
+        near: &Pipeline,
         tables: &Tables,
         outline: &Outline,
         result: &Buffer,
@@ -282,7 +291,6 @@ impl Memory {
         let slices = [1, 3, 9, 27].into_iter().find(|&slices| slices >= wanted).unwrap_or(27);
         self.expand(ctx, order, outline.cells(), slices)?;
         let (tree, surface) = (&self.tree, outline.surface);
-        let periodic = settings.boundary != Boundary::Free;
         let params = Expand {
             first: 0,
             cells: outline.cells() as u32,
@@ -300,9 +308,8 @@ impl Memory {
             dipole_z: surface.dipole[2] as f32,
             second: surface.second as f32,
         };
-        let kernel = |entry, periodic| ctx.pipeline(&rendering::expand(entry, order, periodic));
 
-        let near = Near {
+        let sums = Near {
             chunks: outline.chunks as u32,
             targets: tree.evaluated().count as u32,
             sources: tree.sources.count as u32,
@@ -311,22 +318,21 @@ impl Memory {
             side: outline.side,
         };
         let bindings = Bindings::new()
-            .params(&near)
+            .params(&sums)
             .buffer(Read, &tree.sources.sorted)
             .buffer(Read, &tree.evaluated().sorted)
             .buffer(Read, &tree.cells)
             .buffer(Read, &tree.colleagues)
             .buffer(Read, &tree.chunks)
             .buffer(ReadWrite, &self.near);
-        let pipeline = ctx.pipeline(&rendering::near(nearness(settings)))?;
-        batch.dispatch(&pipeline, bindings, grid(ctx, outline.chunks))?;
+        batch.dispatch(near, bindings, grid(ctx, outline.chunks))?;
 
         let bindings = Bindings::new()
             .params(&params)
             .buffer(Read, &tree.cells)
             .buffer(Read, &tree.sources.sorted)
             .buffer(ReadWrite, &self.multipoles);
-        batch.dispatch(&kernel("p2m", periodic)?, bindings, grid(ctx, outline.cells()))?;
+        batch.dispatch(&tables.p2m, bindings, grid(ctx, outline.cells()))?;
         let level = |l: usize| {
             let (first, end) = (outline.levels[l], outline.levels[l + 1]);
             Expand { first: first as u32, cells: (end - first) as u32, ..params }
@@ -339,7 +345,7 @@ impl Memory {
                 .buffer(Read, &tree.cells)
                 .buffer(ReadWrite, &self.multipoles)
                 .buffer(Read, &tables.shifts);
-            batch.dispatch(&kernel("m2m", false)?, bindings, grid(ctx, params.cells as usize))?;
+            batch.dispatch(&tables.m2m, bindings, grid(ctx, params.cells as usize))?;
         }
         let translate = Translate {
             parents: outline.parents as u32,
@@ -354,9 +360,8 @@ impl Memory {
             .buffer(Read, &self.multipoles)
             .buffer(Read, &tables.translations)
             .buffer(ReadWrite, &self.locals);
-        let pipeline = ctx.pipeline(&rendering::translate(order))?;
-        batch.dispatch(&pipeline, bindings, [blocks as u32, 8, slices as u32])?;
-        if periodic && depth > 1 {
+        batch.dispatch(&tables.translate, bindings, [blocks as u32, 8, slices as u32])?;
+        if let Some(far) = tables.far.as_ref().filter(|_| depth > 1) {
             let params = level(1);
             let bindings = Bindings::new()
                 .params(&params)
@@ -364,7 +369,7 @@ impl Memory {
                 .buffer(ReadWrite, &self.multipoles)
                 .buffer(Read, &tables.images)
                 .buffer(ReadWrite, &self.locals);
-            batch.dispatch(&kernel("images", true)?, bindings, [params.cells, 1, 1])?;
+            batch.dispatch(far, bindings, [params.cells, 1, 1])?;
         }
         for l in 1..depth {
             let params = level(l);
@@ -373,7 +378,7 @@ impl Memory {
                 .buffer(Read, &tree.cells)
                 .buffer(Read, &tables.shifts)
                 .buffer(ReadWrite, &self.locals);
-            batch.dispatch(&kernel("l2l", false)?, bindings, grid(ctx, params.cells as usize))?;
+            batch.dispatch(&tables.l2l, bindings, grid(ctx, params.cells as usize))?;
         }
         let bindings = Bindings::new()
             .params(&params)
@@ -385,6 +390,6 @@ impl Memory {
             .buffer(Read, tree.evaluated().order.buffer())
             .buffer(Read, &tables.slopes)
             .buffer(ReadWrite, result);
-        batch.dispatch(&kernel("l2p", periodic)?, bindings, grid(ctx, outline.chunks))
+        batch.dispatch(&tables.l2p, bindings, grid(ctx, outline.chunks))
     }
 }

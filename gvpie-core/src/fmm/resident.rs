@@ -9,10 +9,12 @@ use crate::batch::{Batch, Bindings};
 use crate::buffer::Buffer;
 use crate::context::Context;
 use crate::error::{Error, Result};
+use crate::kernel::Pipeline;
 use crate::shader::Access::{Read, ReadWrite};
+use crate::sort::Sort;
 use crate::sort::SortPlan;
 use crate::tensor::Tensor;
-use crate::{Kernel, Sort};
+use std::ops::RangeInclusive;
 
 /// Threads of the kernels for points and cells.
 const THREADS: usize = 256;
@@ -39,6 +41,55 @@ pub(super) const LEVELS: [usize; 2] = [10, 20];
 /// sums in the time that all of an H100 takes for a million bodies.
 const CROWD: u32 = 1 << 16;
 
+/// Compiled kernels for keys of so many words.
+#[derive(Debug, Clone)]
+pub(super) struct Kernels {
+    reset: Pipeline,
+    bounds: Pipeline,
+    frame: Pipeline,
+    /// `None` for direct sums.
+    growing: Option<Growing>,
+}
+
+/// Those of the tree itself.
+#[derive(Debug, Clone)]
+struct Growing {
+    keys: Pipeline,
+    gather: Pipeline,
+    meet: Pipeline,
+    divide: Pipeline,
+    offsets: Pipeline,
+    grow: Pipeline,
+    count: Pipeline,
+}
+
+impl Kernels {
+    /// `apart` where targets are not the sources.
+    pub fn new(ctx: &Context, words: usize, apart: bool, settings: &Settings) -> Result<Self> {
+        let periodic = settings.boundary != Boundary::Free;
+        let points = |entry| ctx.pipeline(&rendering::points(entry, words, periodic));
+        let tree = |entry| ctx.pipeline(&rendering::tree(entry, words, apart));
+        let growing = || {
+            Ok::<_, Error>(Growing {
+                keys: points("keys")?,
+                gather: points("gather")?,
+                meet: tree("meet")?,
+                divide: tree("divide")?,
+                offsets: tree("offsets")?,
+                grow: tree("grow")?,
+                count: tree("count")?,
+            })
+        };
+        let whole = matches!(settings.algorithm, Algorithm::Fmm { .. });
+        Ok(Kernels {
+            reset: points("reset")?,
+            bounds: points("bounds")?,
+            frame: points("frame")?,
+            growing: whole.then(growing).transpose()?,
+        })
+    }
+}
+
 /// Points of one kind.
 #[derive(Debug)]
 pub(super) struct Members {
@@ -53,9 +104,12 @@ pub(super) struct Members {
 /// The memory of a tree.
 #[derive(Debug)]
 pub(super) struct Resident {
+    kernels: Kernels,
     words: usize,
     /// Room for cells and for chunks.
     room: [usize; 2],
+    /// The level down to which cells are divided before the host looks whether that is all.
+    expected: usize,
     pub sources: Members,
     /// Where they are not the sources.
     pub targets: Option<Members>,
@@ -89,6 +143,8 @@ pub(super) struct Outline {
     pub surface: Surface,
     overfull: bool,
     overflow: bool,
+    /// The level whose cells nobody has divided yet, if there is one.
+    growing: Option<usize>,
 }
 
 impl Outline {
@@ -122,6 +178,7 @@ impl Resident {
         sources: usize,
         targets: Option<usize>,
         settings: &Settings,
+        kernels: &Kernels,
     ) -> Result<Self> {
         let leaf = match settings.algorithm {
             Algorithm::Fmm { leaf, .. } => leaf,
@@ -132,23 +189,32 @@ impl Resident {
         let leaves = 4 * points / leaf.max(1) + 64;
         let cells = leaves + leaves / 4 + 1024;
         let chunks = targets.unwrap_or(sources) / rendering::CHUNK + leaves;
-        Self::with_room(ctx, sources, targets, 1, [cells, chunks])
+        let mut tree = Self::with_room(ctx, kernels, sources, targets, 1, [cells, chunks])?;
+        // Evenly spread points, and a level more.
+        let mut held = points;
+        while held > leaf && tree.expected < LEVELS[0] {
+            (held, tree.expected) = (held / 8, tree.expected + 1);
+        }
+        Ok(tree)
     }
 
     fn with_room(
         ctx: &Context,
+        kernels: &Kernels,
         sources: usize,
         targets: Option<usize>,
         words: usize,
         [cells, chunks]: [usize; 2],
     ) -> Result<Self> {
         Ok(Resident {
+            kernels: kernels.clone(),
             words,
             room: [cells, chunks],
+            expected: 1,
             sources: Members::new(ctx, sources, words)?,
             targets: targets.map(|count| Members::new(ctx, count, words)).transpose()?,
             extents: buffer(ctx, 2 * 2 * BLOCKS * 16, "bounds of points")?,
-            frames: buffer(ctx, 32, "the tree's cube")?,
+            frames: buffer(ctx, 48, "the tree's cube")?,
             tally: buffer(ctx, 4 * TALLY, "the tree's tally")?,
             cells: buffer(ctx, 48 * cells, "cells")?,
             colleagues: buffer(ctx, 4 * 27 * cells, "colleagues of cells")?,
@@ -176,20 +242,30 @@ impl Resident {
         loop {
             let mut batch = ctx.batch("fmm tree");
             self.record(&mut batch, ctx, settings, points, targets)?;
+            self.record_levels(&mut batch, settings, 0..=self.expected)?;
             batch.submit()?;
-            let outline = self.outline(settings, points, targets)?;
-            let (words, mut room) = (self.words, self.room);
+            let mut outline = self.outline(settings, points, targets)?;
+            if let Some(level) = outline.growing {
+                let mut batch = ctx.batch("fmm deeper tree");
+                self.record_levels(&mut batch, settings, level..=LEVELS[self.words - 1])?;
+                batch.submit()?;
+                outline = self.outline(settings, points, targets)?;
+            }
+            let (mut words, mut room) = (self.words, self.room);
             if outline.overflow {
                 room = room.map(|room| 2 * room);
             } else if outline.overfull && words == 1 {
-                let counts = (self.sources.count, self.targets.as_ref().map(|t| t.count));
-                *self = Self::with_room(ctx, counts.0, counts.1, 2, room)?;
-                continue;
+                words = 2;
+                self.kernels = Kernels::new(ctx, words, self.targets.is_some(), settings)?;
             } else {
+                // Points that move a little may ask for a level more.
+                self.expected = (outline.levels.len() - 1).min(LEVELS[words - 1]);
                 return Ok(outline);
             }
             let counts = (self.sources.count, self.targets.as_ref().map(|t| t.count));
-            *self = Self::with_room(ctx, counts.0, counts.1, words, room)?;
+            let expected = if words == self.words { self.expected } else { LEVELS[words - 1] };
+            *self = Self::with_room(ctx, &self.kernels, counts.0, counts.1, words, room)?;
+            self.expected = expected;
         }
     }
 
@@ -202,7 +278,7 @@ impl Resident {
         targets: Option<&Buffer>,
     ) -> Result<Outline> {
         let mut batch = ctx.batch("fmm frame");
-        self.record_frame(&mut batch, ctx, settings, points, targets)?;
+        self.record_frame(&mut batch, settings, points, targets)?;
         batch.submit()?;
         self.outline(settings, points, targets)
     }
@@ -210,15 +286,13 @@ impl Resident {
     fn record_frame(
         &self,
         batch: &mut Batch,
-        ctx: &Context,
         settings: &Settings,
         points: &Buffer,
         targets: Option<&Buffer>,
     ) -> Result<()> {
-        let periodic = settings.boundary != Boundary::Free;
-        let kernel = |entry| ctx.pipeline(&rendering::points(entry, self.words, periodic));
+        let Kernels { reset, bounds, frame, .. } = &self.kernels;
         let bindings = Bindings::new().buffer(ReadWrite, &self.tally);
-        batch.dispatch(&kernel("reset")?, bindings, [1, 1, 1])?;
+        batch.dispatch(reset, bindings, [1, 1, 1])?;
         let mut params = self.points(settings);
         for (kind, (points, members)) in self.kinds(points, targets).enumerate() {
             let blocks = members.count.div_ceil(16 * THREADS).min(BLOCKS) as u32;
@@ -230,7 +304,7 @@ impl Resident {
                 .buffer(Read, points)
                 .buffer(ReadWrite, &self.extents)
                 .buffer(ReadWrite, &self.tally);
-            batch.dispatch(&kernel("bounds")?, bindings, [blocks, 1, 1])?;
+            batch.dispatch(bounds, bindings, [blocks, 1, 1])?;
             params.blocks += blocks;
         }
         let bindings = Bindings::new()
@@ -240,7 +314,7 @@ impl Resident {
             .buffer(ReadWrite, &self.tally)
             .buffer(ReadWrite, &self.cells)
             .buffer(ReadWrite, &self.colleagues);
-        batch.dispatch(&kernel("frame")?, bindings, [1, 1, 1])
+        batch.dispatch(frame, bindings, [1, 1, 1])
     }
 
     fn points(&self, settings: &Settings) -> Points {
@@ -269,12 +343,10 @@ impl Resident {
         points: &Buffer,
         targets: Option<&Buffer>,
     ) -> Result<()> {
-        self.record_frame(batch, ctx, settings, points, targets)?;
+        self.record_frame(batch, settings, points, targets)?;
         let params = self.points(settings);
-        let (frames, words) = (self.frames.clone(), self.words);
-        let periodic = settings.boundary != Boundary::Free;
-        let kernel = |entry| ctx.pipeline(&rendering::points(entry, words, periodic));
-        let (keys, gather) = (kernel("keys")?, kernel("gather")?);
+        let Some(Growing { keys, gather, .. }) = &self.kernels.growing else { return Ok(()) };
+        let frames = &self.frames;
         let given = [Some(points), targets];
         let members = [Some(&mut self.sources), self.targets.as_mut()];
         for (points, members) in given.into_iter().zip(members) {
@@ -284,34 +356,37 @@ impl Resident {
             let bindings = Bindings::new()
                 .params(&params)
                 .buffer(Read, points)
-                .buffer(ReadWrite, &frames)
+                .buffer(ReadWrite, frames)
                 .buffer(ReadWrite, members.keys.buffer());
-            batch.dispatch(&keys, bindings, grid)?;
+            batch.dispatch(keys, bindings, grid)?;
             members.sort.record(batch, &mut members.keys, &mut members.order)?;
             let bindings = Bindings::new()
                 .params(&params)
                 .buffer(Read, points)
-                .buffer(ReadWrite, &frames)
+                .buffer(ReadWrite, frames)
                 .buffer(Read, members.order.buffer())
                 .buffer(ReadWrite, &members.sorted);
-            batch.dispatch(&gather, bindings, grid)?;
+            batch.dispatch(gather, bindings, grid)?;
         }
-        self.record_levels(batch, ctx, settings)
+        Ok(())
     }
 
-    fn record_levels(&self, batch: &mut Batch, ctx: &Context, settings: &Settings) -> Result<()> {
+    /// Divides the cells of these levels, which must be there, and counts pairs if that is all.
+    fn record_levels(
+        &self,
+        batch: &mut Batch,
+        settings: &Settings,
+        levels: RangeInclusive<usize>,
+    ) -> Result<()> {
         let Algorithm::Fmm { leaf, .. } = settings.algorithm else { return Ok(()) };
+        let Some(kernels) = &self.kernels.growing else { return Ok(()) };
         let depth = LEVELS[self.words - 1];
         let keys = |members: &Members| members.keys.buffer().clone();
         let source_keys = keys(&self.sources);
         let target_keys = self.targets.as_ref().map(keys);
-        let kernel =
-            |entry| ctx.pipeline(&rendering::tree(entry, self.words, target_keys.is_some()));
-        let kernels = ["meet", "divide", "offsets", "grow", "count"].map(kernel);
-        let [meet, divide, offsets, grow, count] = kernels;
-        let (meet, divide, offsets, grow) = (meet?, divide?, offsets?, grow?);
         let periodic = settings.boundary != Boundary::Free;
-        for level in 0..=depth {
+        let last = *levels.end();
+        for level in levels {
             // In a periodic cube far images act on the root's children.
             let leaf = if periodic && level == 0 { 0 } else { leaf };
             let params = Tree {
@@ -331,7 +406,7 @@ impl Resident {
                 let groups = (32 * cells).div_ceil(THREADS).min(GROUPS) as u32;
                 let bindings =
                     begin().buffer(ReadWrite, &self.cells).buffer(ReadWrite, &self.colleagues);
-                batch.dispatch(&meet, bindings, [groups, 1, 1])?;
+                batch.dispatch(&kernels.meet, bindings, [groups, 1, 1])?;
             }
             let groups = cells.div_ceil(BLOCK).min(GROUPS) as u32;
             let mut bindings = begin()
@@ -345,25 +420,25 @@ impl Resident {
                 .buffer(ReadWrite, &self.cuts)
                 .buffer(ReadWrite, &self.sums)
                 .buffer(Read, &self.frames);
-            batch.dispatch(&divide, bindings, [groups, 1, 1])?;
-            batch.dispatch(&offsets, begin().buffer(ReadWrite, &self.sums), [1, 1, 1])?;
+            batch.dispatch(&kernels.divide, bindings, [groups, 1, 1])?;
+            batch.dispatch(&kernels.offsets, begin().buffer(ReadWrite, &self.sums), [1, 1, 1])?;
             let bindings = begin()
                 .buffer(ReadWrite, &self.cells)
                 .buffer(ReadWrite, &self.cuts)
                 .buffer(ReadWrite, &self.sums)
                 .buffer(ReadWrite, &self.chunks)
                 .buffer(ReadWrite, &self.parents);
-            batch.dispatch(&grow, bindings, [groups, 1, 1])?;
+            batch.dispatch(&kernels.grow, bindings, [groups, 1, 1])?;
         }
         let groups = (32 * self.room[1]).div_ceil(THREADS).min(GROUPS) as u32;
-        let params = Tree { chunks: self.room[1] as u32, ..Tree::default() };
+        let params = Tree { level: last as u32, chunks: self.room[1] as u32, ..Tree::default() };
         let bindings = Bindings::new()
             .params(&params)
             .buffer(ReadWrite, &self.tally)
             .buffer(ReadWrite, &self.cells)
             .buffer(ReadWrite, &self.colleagues)
             .buffer(ReadWrite, &self.chunks);
-        batch.dispatch(&count?, bindings, [groups, 1, 1])
+        batch.dispatch(&kernels.count, bindings, [groups, 1, 1])
     }
 
     fn outline(
@@ -391,11 +466,14 @@ impl Resident {
             }
         }
         // Levels end where the next one has no cells.
-        let marks = &tally[16..16 + LEVELS[self.words - 1] + 2];
+        let marks = &tally[16..16 + LEVELS[self.words - 1] + 3];
         let mut levels: Vec<usize> = marks.iter().map(|&begin| begin as usize).collect();
         while levels.len() > 2 && levels[levels.len() - 1] <= levels[levels.len() - 2] {
             levels.pop();
         }
+        // A level that is there and of which the next one's end is not told.
+        let deepest = levels.len() - 2;
+        let growing = (tally[10] == 0 && marks[deepest + 2] == 0).then_some(deepest);
         let float = |at: usize| f32::from_bits(tally[at]);
         let moment = |at: usize| f64::from(float(MOMENTS + at));
         let surface =
@@ -416,6 +494,7 @@ impl Resident {
             surface,
             overfull: tally[9] > 0,
             overflow: tally[10] > 0,
+            growing,
         })
     }
 }
@@ -433,9 +512,4 @@ pub(super) fn grid(ctx: &Context, groups: usize) -> [u32; 3] {
         .map_or(65_535, |gpu| gpu.limits().max_compute_workgroups_per_dimension as usize);
     let x = groups.clamp(1, most);
     [x as u32, groups.div_ceil(x) as u32, 1]
-}
-
-/// A kernel, compiled.
-pub(super) fn warm(ctx: &Context, kernels: impl IntoIterator<Item = Kernel>) -> Result<()> {
-    kernels.into_iter().try_for_each(|kernel| ctx.pipeline(&kernel).map(drop))
 }
