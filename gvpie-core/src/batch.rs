@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::kernel::Pipeline;
 use crate::shader::{Access, Reflection};
 use crate::tensor::Tensor;
+use std::collections::HashMap;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
@@ -102,7 +103,7 @@ type HostWork = Box<dyn FnOnce() -> Result<()> + Send>;
 struct Dispatch {
     pipeline: Pipeline,
     /// Where the parameters begin in the batch's block of them.
-    params_at: u64,
+    params_at: u32,
     buffers: Vec<Bound>,
     grid: [u32; 3],
 }
@@ -176,7 +177,12 @@ impl Batch {
         }
         self.dispatches.push(Dispatch {
             pipeline: pipeline.clone(),
-            params_at: params_at as u64,
+            params_at: u32::try_from(params_at).map_err(|_| Error::Limit {
+                what: format!("parameters of batch '{}'", self.label),
+                limit: "offsets of 32 bits",
+                asked: params_at as u64,
+                allowed: u32::MAX.into(),
+            })?,
             buffers: bindings.buffers,
             grid,
         });
@@ -250,11 +256,13 @@ impl Batch {
                     label: Some(&self.label),
                     timestamp_writes: clock.map(DeviceClock::writes),
                 });
+                let mut groups = HashMap::new();
                 for dispatch in &self.dispatches {
                     let (pipeline, _) = dispatch.pipeline.wgpu();
-                    let group = dispatch.bind(gpu, params.as_ref());
+                    let bind = || dispatch.bind(gpu, params.as_ref());
+                    let group = groups.entry(dispatch.bound()).or_insert_with(bind);
                     pass.set_pipeline(pipeline);
-                    pass.set_bind_group(0, &group, &[]);
+                    pass.set_bind_group(0, &*group, dispatch.offset().as_slice());
                     let [x, y, z] = dispatch.grid;
                     pass.dispatch_workgroups(x, y, z);
                 }
@@ -267,7 +275,28 @@ impl Batch {
     }
 }
 
+/// What a bind group shows, parameters aside: a kernel, and buffers with their ranges of bytes.
+type Shown = (usize, Vec<(usize, Range<u64>)>);
+
 impl Dispatch {
+    /// Tells apart what needs a bind group of its own.
+    fn bound(&self) -> Shown {
+        let reflection = self.pipeline.reflection();
+        let storage = reflection.bindings.iter().zip(&reflection.sizes);
+        let storage = storage.filter(|((_, access), _)| !matches!(access, Access::Uniform(_)));
+        let shown = self.buffers.iter().zip(storage).map(|(bound, (_, &least))| {
+            (bound.buffer.identity(), bound.shown(&self.pipeline, least))
+        });
+        (self.pipeline.identity(), shown.collect())
+    }
+
+    /// Where its parameters begin, if it has any.
+    fn offset(&self) -> Option<u32> {
+        let declared = &self.pipeline.reflection().bindings;
+        let uniform = declared.iter().any(|(_, access)| matches!(access, Access::Uniform(_)));
+        uniform.then_some(self.params_at)
+    }
+
     fn bind(&self, gpu: &GpuDevice, params: Option<&wgpu::Buffer>) -> wgpu::BindGroup {
         let (_, layout) = self.pipeline.wgpu();
         let mut buffers = self.buffers.iter();
@@ -278,7 +307,7 @@ impl Dispatch {
                 Access::Uniform(size) => params.map(|block| {
                     wgpu::BindingResource::Buffer(wgpu::BufferBinding {
                         buffer: block,
-                        offset: self.params_at,
+                        offset: 0,
                         size: std::num::NonZero::new(u64::from(size)),
                     })
                 }),

@@ -188,6 +188,11 @@ impl Pipeline {
         0..if self.0.padded { buffer.held() } else { asked }
     }
 
+    /// Tells compiled kernels apart as long as they are held.
+    pub(crate) fn identity(&self) -> usize {
+        Arc::as_ptr(&self.0).addr()
+    }
+
     pub(crate) fn wgpu(&self) -> (&wgpu::ComputePipeline, &wgpu::BindGroupLayout) {
         (&self.0.pipeline, &self.0.layout)
     }
@@ -311,7 +316,12 @@ fn layout_entry(&(binding, access): &(u32, Access)) -> wgpu::BindGroupLayoutEntr
     wgpu::BindGroupLayoutEntry {
         binding,
         visibility: wgpu::ShaderStages::COMPUTE,
-        ty: wgpu::BindingType::Buffer { ty, has_dynamic_offset: false, min_binding_size: None },
+        ty: wgpu::BindingType::Buffer {
+            ty,
+            // Dispatches of a batch differ in where their parameters lie, often in nothing else.
+            has_dynamic_offset: matches!(access, Access::Uniform(_)),
+            min_binding_size: None,
+        },
         count: None,
     }
 }
