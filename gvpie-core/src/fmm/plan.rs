@@ -116,6 +116,10 @@ fn bound(order: usize, precision: DType, boundary: Boundary) -> f64 {
     bounds[order - 1].hypot(rounding(precision))
 }
 
+/// Points of a periodic cube whose errors may not average out, as those of a crystal's few ions do
+/// not: these get the highest degree, which costs them little.
+const FEW: usize = 4096;
+
 /// Bodies below which a GPU does better with every pair.
 const GPU_CROSSOVER: f64 = 30_000.0;
 
@@ -218,7 +222,9 @@ fn degree(problem: &Fmm, direct: bool) -> Result<(usize, f64)> {
         Accuracy::Tolerance(tolerance) => {
             let enough = orders.clone().find(|&order| bound(order) <= tolerance);
             if let Some(order) = enough {
-                return Ok((order, bound(order)));
+                let few = problem.sources.max(problem.targets.unwrap_or(0)) <= FEW;
+                let most = few && boundary != Boundary::Free;
+                return Ok((if most { *orders.end() } else { order }, bound(order)));
             }
             let reachable = if direct { rounding(precision) } else { bound(*orders.end()) };
             if tolerance >= reachable {

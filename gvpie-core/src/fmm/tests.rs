@@ -51,6 +51,9 @@ fn a_tolerance_that_cannot_be_had_names_the_one_that_can() {
 #[test]
 fn tolerances_choose_degrees_and_sizes_choose_methods() {
     let chosen = |problem: Fmm| choose(&problem, Backend::Cpu).unwrap();
+    let of_cube = |count| chosen(Fmm::new(count).periodic(1.0).tolerance(1e-3)).0.algorithm;
+    assert!(matches!(of_cube(64), Algorithm::Fmm { order: 14, .. }), "{}", of_cube(64));
+    assert!(matches!(of_cube(100_000), Algorithm::Fmm { order: 7, .. }), "{}", of_cube(100_000));
     let mut before = 0;
     for tolerance in [1e-1, 1e-2, 1e-3, 1e-4, 1e-5] {
         let (settings, bound) = chosen(Fmm::new(1_000_000).tolerance(tolerance));
