@@ -6,6 +6,7 @@
 #![warn(missing_docs)]
 
 pub mod bodies;
+pub mod bytes;
 pub mod checkpoint;
 pub mod cli;
 pub mod movie;

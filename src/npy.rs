@@ -1,5 +1,6 @@
 //! NumPy's `.npy` files: arrays of f16, f32, f64, complex64 and complex128 in and out.
 
+use gvpie_core::paged::{FileSource, Source};
 use gvpie_core::{Complex, Context, DType, Element, Shape, Tensor, TensorView, f16};
 use npyz::WriterBuilder;
 use std::fs::File;
@@ -170,23 +171,52 @@ macro_rules! floats {
 }
 floats!(f16, F16, f16::from_f64; f32, F32, |x| x as f32; f64, F64, |x| x);
 
-/// An array as a file holds it; of real elements, unless it is one of [`Numbers`].
+/// What a file says of its array before the elements.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Array<D = Data> {
+pub struct Header {
+    /// The file.
+    pub path: PathBuf,
     /// The extents.
     pub shape: Shape,
     /// Whether the first axis is the contiguous one.
     pub fortran: bool,
-    /// The elements.
-    pub data: D,
+    /// The element type.
+    pub dtype: DType,
+    /// Where the elements begin, in bytes.
+    pub offset: u64,
 }
 
-impl<D: Elements> Array<D> {
-    /// Reads a file.
+impl Header {
+    /// Reads the beginning of a file whose elements can be read as `D`, and makes sure that it is long
+    /// enough for them.
     ///
     /// # Errors
     /// [`Error`], naming the file.
-    pub fn read(path: &Path) -> Result<Self, Error> {
+    pub fn read<D: Elements>(path: &Path) -> Result<Self, Error> {
+        let (head, _) = Header::begin::<D>(path)?;
+        let length = std::fs::metadata(path).map(|about| about.len());
+        let length = length.map_err(|source| Error::Io { path: path.into(), source })?;
+        let (expected, found) = (head.expected(), length.saturating_sub(head.offset));
+        if u128::from(found) < expected {
+            return Err(Error::Truncated { path: head.path, shape: head.shape, expected, found });
+        }
+        Ok(head)
+    }
+
+    /// Bytes that the elements take; in 128 bits the first product that overflows is already larger
+    /// than any file.
+    fn expected(&self) -> u128 {
+        if self.shape.is_empty() {
+            return 0;
+        }
+        let dims = self.shape.dims();
+        dims.iter()
+            .try_fold(self.dtype.size() as u128, |n, &d| n.checked_mul(d as u128))
+            .unwrap_or(u128::MAX)
+    }
+
+    /// The header, and a reader of what follows it.
+    fn begin<D: Elements>(path: &Path) -> Result<(Self, impl Read), Error> {
         let io = |source| Error::Io { path: path.into(), source };
         let format = |reason: String| Error::Format { path: path.into(), reason };
         let file = File::open(path).map_err(io)?;
@@ -208,6 +238,8 @@ impl<D: Elements> Array<D> {
             let shown: String = String::from_utf8_lossy(text).chars().take(60).collect();
             format(format!("{reason} {}", shown.trim().escape_debug()).trim_end().into())
         })?;
+        let offset = (head.len() - rest.len()) as u64;
+        let rest = io::Cursor::new(head.split_off(offset as usize));
         let reader = rest.chain(reader);
         let dtype = element(&header.dtype()).filter(|&dtype| D::takes(dtype)).ok_or_else(|| {
             let found = header.dtype().descr();
@@ -220,23 +252,46 @@ impl<D: Elements> Array<D> {
             .map(|&extent| usize::try_from(extent))
             .collect::<Result<_, _>>()
             .map_err(|_| format("an extent does not fit this machine".into()))?;
-        // In 128 bits the first product that overflows is already larger than any file.
-        let expected = if dims.contains(&0) {
-            0
-        } else {
-            dims.iter()
-                .try_fold(dtype.size() as u128, |n, &d| n.checked_mul(d as u128))
-                .unwrap_or(u128::MAX)
+        let head = Header {
+            path: path.into(),
+            shape: Shape::from(dims),
+            fortran: header.order() == npyz::Order::Fortran,
+            dtype,
+            offset,
         };
+        Ok((head, reader))
+    }
+}
+
+/// An array as a file holds it; of real elements, unless it is one of [`Numbers`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct Array<D = Data> {
+    /// The extents.
+    pub shape: Shape,
+    /// Whether the first axis is the contiguous one.
+    pub fortran: bool,
+    /// The elements.
+    pub data: D,
+}
+
+impl<D: Elements> Array<D> {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// [`Error`], naming the file.
+    pub fn read(path: &Path) -> Result<Self, Error> {
+        let io = |source| Error::Io { path: path.into(), source };
+        let (head, reader) = Header::begin::<D>(path)?;
+        let expected = head.expected();
         let mut bytes = Vec::new();
         let wanted = u64::try_from(expected).unwrap_or(u64::MAX);
         let found = reader.take(wanted).read_to_end(&mut bytes).map_err(io)? as u64;
-        let shape = Shape::from(dims);
+        let Header { shape, fortran, dtype, .. } = head;
         if u128::from(found) < expected {
             return Err(Error::Truncated { path: path.into(), shape, expected, found });
         }
         let data = D::of(dtype, &bytes);
-        Ok(Array { shape, fortran: header.order() == npyz::Order::Fortran, data })
+        Ok(Array { shape, fortran, data })
     }
 
     /// Strides in elements.
@@ -290,6 +345,32 @@ pub fn write<T: Element + npyz::AutoSerialize>(
     let mut writer = options.writer(file).begin_nd()?;
     writer.extend(data.iter().copied())?;
     writer.finish()
+}
+
+/// Elements of a file as another type.
+#[derive(Debug)]
+pub struct Converted<F, T> {
+    source: FileSource<F>,
+    convert: fn(F) -> T,
+}
+
+impl<F: Element, T> Converted<F, T> {
+    /// The elements of this file, each as `convert` makes it.
+    ///
+    /// # Errors
+    /// As [`FileSource::open`].
+    pub fn open(head: &Header, convert: fn(F) -> T) -> gvpie_core::Result<Self> {
+        Ok(Converted { source: FileSource::open(&head.path, head.offset)?, convert })
+    }
+}
+
+impl<F: Element, T: Element> Source<T> for Converted<F, T> {
+    fn read_at(&self, first: usize, out: &mut [T]) -> gvpie_core::Result<()> {
+        let mut read = vec![F::default(); out.len()];
+        self.source.read_at(first, &mut read)?;
+        out.iter_mut().zip(read).for_each(|(to, from)| *to = (self.convert)(from));
+        Ok(())
+    }
 }
 
 /// An [`Array`] on a device, as it lies in the file.

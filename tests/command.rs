@@ -2,6 +2,7 @@
 
 mod bodies;
 mod spectra;
+mod tiers;
 
 use gvpie_core::f16;
 use npyz::WriterBuilder;

@@ -306,7 +306,7 @@ fn gpu_sorts_match_the_host_and_the_oracle() {
 #[test]
 fn gpu_plans_without_room_need_none() {
     let options =
-        ContextOptions { memory_budget: Some(32 << 10), ..ContextOptions::from_env().unwrap() };
+        ContextOptions { device_budget: Some(32 << 10), ..ContextOptions::from_env().unwrap() };
     let Some(gpu) = gpu_with(options) else { return };
     let problem = Gemm::new(4, 256, 2048);
     let large = &problem.candidates(&gpu).unwrap()[0];

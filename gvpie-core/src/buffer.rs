@@ -3,6 +3,7 @@
 use crate::device::{Device, GpuDevice};
 use crate::error::{Error, Result};
 use crate::memory::Reservation;
+use crate::memory::staging::{self, Target};
 use std::ops::Range;
 use std::sync::{Arc, PoisonError, RwLock, Weak};
 
@@ -159,13 +160,63 @@ impl Buffer {
         }
     }
 
+    /// Writes a range of bytes, which the caller has checked and which begins at a multiple of four,
+    /// without waiting for the device: `fill` is given each part in turn and the memory to put it in.
+    /// What is padded to a whole word becomes zero.
+    pub(crate) fn fill(
+        &self,
+        bytes: Range<u64>,
+        mut fill: impl FnMut(Range<u64>, Target<'_>) -> Result<()>,
+    ) -> Result<()> {
+        match &self.0.storage {
+            Storage::Wgpu(gpu, buffer) => gpu.staging().upload(gpu, buffer, bytes, fill),
+            Storage::Host(memory) => {
+                let pool = self.0.device.pool();
+                let step = staging::chunk(pool.pages().budget());
+                let mut memory = memory.write().unwrap_or_else(PoisonError::into_inner);
+                let memory: &mut [u8] = bytemuck::cast_slice_mut(&mut memory);
+                for part in parts(bytes, step) {
+                    fill(
+                        part.clone(),
+                        (&mut memory[part.start as usize..part.end as usize]).into(),
+                    )?;
+                    pool.count_up(part.end - part.start);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Reads a range of bytes, which the caller has checked and which begins at a multiple of four, as
+    /// the work submitted before leaves them: `take` is given each part in turn.
+    pub(crate) fn drain(
+        &self,
+        bytes: Range<u64>,
+        mut take: impl FnMut(Range<u64>, &[u8]) -> Result<()>,
+    ) -> Result<()> {
+        match &self.0.storage {
+            Storage::Wgpu(gpu, buffer) => gpu.staging().download(gpu, buffer, bytes, take),
+            Storage::Host(memory) => {
+                let pool = self.0.device.pool();
+                let step = staging::chunk(pool.pages().budget());
+                let memory = memory.read().unwrap_or_else(PoisonError::into_inner);
+                let memory: &[u8] = bytemuck::cast_slice(&memory);
+                for part in parts(bytes, step) {
+                    take(part.clone(), &memory[part.start as usize..part.end as usize])?;
+                    pool.count_down(part.end - part.start);
+                }
+                Ok(())
+            }
+        }
+    }
+
     /// Reads a range of bytes, whose ends are multiples of four or the buffer's own end.
     #[cfg(not(target_arch = "wasm32"))]
     pub(crate) fn read(&self, range: Range<u64>) -> Result<Vec<u8>> {
         match &self.0.storage {
             Storage::Wgpu(gpu, buffer) => {
                 let mut bytes = destination(&self.0.device, &range)?;
-                for part in chunks(range.clone()) {
+                for part in parts(range.clone(), CHUNK) {
                     let staged = Staged::copy(gpu, buffer, part.clone())?;
                     gpu.wait(staged.submission.clone(), "download")?;
                     staged.append_to(&mut bytes)?;
@@ -182,7 +233,7 @@ impl Buffer {
         match &self.0.storage {
             Storage::Wgpu(gpu, buffer) => {
                 let mut bytes = destination(&self.0.device, &range)?;
-                for part in chunks(range.clone()) {
+                for part in parts(range.clone(), CHUNK) {
                     let staged = Staged::copy(gpu, buffer, part)?;
                     wait_elsewhere(gpu, staged.submission.clone()).await?;
                     staged.append_to(&mut bytes)?;
@@ -255,9 +306,9 @@ fn not_of_the_host<T>() -> Result<T> {
     })
 }
 
-fn chunks(range: Range<u64>) -> impl Iterator<Item = Range<u64>> {
+fn parts(range: Range<u64>, step: u64) -> impl Iterator<Item = Range<u64>> {
     let end = range.end;
-    range.step_by(CHUNK as usize).map(move |start| start..end.min(start + CHUNK))
+    range.step_by(step as usize).map(move |start| start..end.min(start + step))
 }
 
 fn destination(device: &Device, range: &Range<u64>) -> Result<Vec<u8>> {

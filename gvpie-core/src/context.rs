@@ -6,7 +6,7 @@ use crate::cache;
 use crate::device::{Adapter, AdapterChoice, Backend, Device, variable};
 use crate::driver::{self, Capabilities};
 use crate::element::Element;
-use crate::error::{Error, Result};
+use crate::error::{Budgets, Error, Result};
 use crate::kernel::{Kernel, Pipeline, Pipelines};
 use crate::memory::Pool;
 use crate::shape::Shape;
@@ -25,7 +25,7 @@ use std::time::Duration;
 /// # pollster::block_on(async {
 /// let options = ContextOptions {
 ///     backend: Some(Backend::Cpu),
-///     memory_budget: Some(1 << 20),
+///     device_budget: Some(1 << 20),
 ///     ..ContextOptions::default()
 /// };
 /// let ctx = Context::request(options).await?;
@@ -38,8 +38,19 @@ pub struct ContextOptions {
     pub backend: Option<Backend>,
     /// How to choose among adapters. Software drivers are taken only for `Some(Backend::Gpu)`.
     pub adapter: AdapterChoice,
-    /// The most bytes that tensors and textures may take together.
-    pub memory_budget: Option<u64>,
+    /// The most bytes of device memory that tensors and textures may take together. Without one they
+    /// may take what the driver gives, and work on [`Paged`](crate::Paged) tensors plans with what it
+    /// says is free ([`Device::room`]).
+    pub device_budget: Option<u64>,
+    /// The most bytes of host memory that pages of [`Paged`](crate::Paged) tensors and staging buffers
+    /// may take together; half of what is free when it is first needed, unless said.
+    pub host_budget: Option<u64>,
+    /// The most bytes of files that pages may spill to; what the file system has free, unless said.
+    pub disk_budget: Option<u64>,
+    /// Where these files are: in a folder of their own below this one, which is removed with the
+    /// context, or by the next context here where a process was killed. Unless said, below the system's
+    /// temporary folder, and made when the first page spills.
+    pub spill_folder: Option<PathBuf>,
     /// The most bytes of a buffer that a kernel is shown at once, to try what a device does that binds
     /// less than this one; `None` leaves it at what the adapter has.
     pub binding_limit: Option<u64>,
@@ -58,7 +69,10 @@ impl Default for ContextOptions {
         ContextOptions {
             backend: None,
             adapter: AdapterChoice::default(),
-            memory_budget: None,
+            device_budget: None,
+            host_budget: None,
+            disk_budget: None,
+            spill_folder: None,
             binding_limit: None,
             timeout: Duration::from_secs(60),
             cache: None,
@@ -73,7 +87,8 @@ impl ContextOptions {
     /// | variable | meaning |
     /// |---|---|
     /// | `GVPIE_BACKEND` | `auto`, `gpu` or `cpu` |
-    /// | `GVPIE_MEMORY_BUDGET` | bytes |
+    /// | `GVPIE_DEVICE_BUDGET`, `GVPIE_HOST_BUDGET`, `GVPIE_DISK_BUDGET` | bytes |
+    /// | `GVPIE_SPILL_DIR` | folder for files of spilled pages |
     /// | `GVPIE_TIMEOUT` | seconds |
     /// | `GVPIE_CACHE_DIR` | folder for compiled pipelines and measured choices; empty keeps none |
     /// | `GVPIE_ALLOW_DRIVER` | `1` uses a driver that fails the self-test |
@@ -89,16 +104,47 @@ impl ContextOptions {
             "0" => Some(false),
             _ => None,
         };
+        let budget = |name| read(name, "a number of bytes", |text| text.parse().ok());
         Ok(ContextOptions {
             backend,
             adapter: AdapterChoice::from_env()?,
-            memory_budget: read("GVPIE_MEMORY_BUDGET", "a number of bytes", |t| t.parse().ok())?,
+            device_budget: budget("GVPIE_DEVICE_BUDGET")?,
+            host_budget: budget("GVPIE_HOST_BUDGET")?,
+            disk_budget: budget("GVPIE_DISK_BUDGET")?,
+            spill_folder: variable("GVPIE_SPILL_DIR", "a folder")?.map(PathBuf::from),
             timeout: read("GVPIE_TIMEOUT", "a number of seconds", seconds)?
                 .map_or(Self::default().timeout, Duration::from_secs_f64),
             binding_limit: None,
             cache: cache::folder(),
             allow_driver: read("GVPIE_ALLOW_DRIVER", "0 or 1", allow)?.unwrap_or(false),
         })
+    }
+}
+
+impl ContextOptions {
+    /// The pool these options describe. A folder that was named is opened, so that one that cannot be
+    /// written is known before there is anything to spill.
+    fn pool(&self) -> Result<Pool> {
+        let budgets =
+            Budgets { device: self.device_budget, host: self.host_budget, disk: self.disk_budget };
+        let named = [
+            ("device_budget", budgets.device),
+            ("host_budget", budgets.host),
+            ("disk_budget", budgets.disk),
+        ];
+        if let Some((name, _)) = named.iter().find(|(_, budget)| *budget == Some(0)) {
+            return Err(Error::Setting {
+                name: (*name).into(),
+                value: "0".into(),
+                expected: "at least 1 byte".into(),
+            });
+        }
+        let folder = self.spill_folder.clone().unwrap_or_else(std::env::temp_dir);
+        let pool = Pool::tiered(budgets, folder);
+        if self.spill_folder.is_some() {
+            pool.pages().slots().open()?;
+        }
+        Ok(pool)
     }
 }
 
@@ -151,17 +197,19 @@ impl Context {
     /// A context as `options` ask for it: the exact call.
     ///
     /// # Errors
-    /// [`Error::NoAdapter`] and [`Error::Driver`] where a GPU was asked for and none can be used.
+    /// [`Error::NoAdapter`] and [`Error::Driver`] where a GPU was asked for and none can be used;
+    /// [`Error::Setting`] for a budget of zero, [`Error::File`] for a spill folder that cannot be
+    /// written.
     pub async fn request(options: ContextOptions) -> Result<Self> {
         match options.backend {
-            Some(Backend::Cpu) => Ok(Self::on_host(&options, None)),
+            Some(Backend::Cpu) => Self::on_host(&options, None),
             Some(Backend::Gpu) => Self::on_gpu(&options).await,
             None => match Self::on_gpu(&options).await {
                 Ok(context) => Ok(context),
                 Err(error @ (Error::NoAdapter { .. } | Error::Driver { .. })) => {
                     let notice = format!("computing on the CPU: {error}");
                     tracing::warn!("{notice}");
-                    Ok(Self::on_host(&options, Some(notice)))
+                    Self::on_host(&options, Some(notice))
                 }
                 Err(error) => Err(error),
             },
@@ -189,16 +237,16 @@ impl Context {
         pollster::block_on(Self::request(options))
     }
 
-    fn on_host(options: &ContextOptions, notice: Option<String>) -> Self {
-        let device = Device::host(Pool::new(options.memory_budget));
-        Context(Arc::new(Inner {
+    fn on_host(options: &ContextOptions, notice: Option<String>) -> Result<Self> {
+        let device = Device::host(options.pool()?);
+        Ok(Context(Arc::new(Inner {
             pipelines: Pipelines::default(),
             tables: Tables::default(),
             capabilities: Capabilities::HOST,
             notice,
             choices: Choices::new(&device, options.cache.as_deref()),
             device,
-        }))
+        })))
     }
 
     async fn on_gpu(options: &ContextOptions) -> Result<Self> {
@@ -213,7 +261,7 @@ impl Context {
     /// # Errors
     /// [`Error::Driver`]; [`Error::Internal`] if the driver opens no device.
     pub async fn on_adapter(adapter: Adapter, options: &ContextOptions) -> Result<Self> {
-        let pool = Pool::new(options.memory_budget);
+        let pool = options.pool()?;
         let device = Device::open(adapter, pool, options.binding_limit, options.timeout).await?;
         let pipelines = Pipelines::new(&device, options.cache.clone());
         let capabilities = match device.gpu() {

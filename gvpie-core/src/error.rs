@@ -3,6 +3,7 @@
 //! Every variant answers the caller's first question, *whose turn is it?*: [`Error::turn`] tells
 //! what this machine can never do from what it cannot do now and from what the caller must mend.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// The result of every fallible call of this crate.
@@ -126,16 +127,29 @@ pub enum Error {
         reason: String,
     },
     /// There is not enough memory now.
-    #[error("out of memory: {what} needs {asked} bytes, {in_use} are in use{}", budget_words(*.budget))]
+    #[error("out of memory: {what} needs {asked} bytes, {in_use} are in use{budgets}")]
     OutOfMemory {
         /// What the memory was for.
         what: String,
         /// Bytes asked for.
         asked: u64,
-        /// Bytes already held by this context.
+        /// Bytes already held by this context, in the tier that had no room.
         in_use: u64,
-        /// The context's byte budget, if it has one.
-        budget: Option<u64>,
+        /// The byte budgets of the tiers that were asked.
+        budgets: Budgets,
+    },
+    /// A file cannot be created, read or written.
+    #[error("{action} {}: {message}", path.display())]
+    File {
+        /// The file or folder.
+        path: PathBuf,
+        /// What was being done, as in "writing".
+        action: &'static str,
+        /// The kind of failure: [`StorageFull`](std::io::ErrorKind::StorageFull) where a disk is full,
+        /// [`UnexpectedEof`](std::io::ErrorKind::UnexpectedEof) where a file has become shorter.
+        kind: std::io::ErrorKind,
+        /// The system's words.
+        message: String,
     },
     /// The device is gone (driver reset, unplugged, destroyed). Tensors on it are lost; a new
     /// context from the same adapter usually works.
@@ -163,6 +177,37 @@ pub enum Error {
     },
 }
 
+/// The most bytes that each tier of memory may hold; `None` where nothing is set, or where the tier
+/// was not asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Budgets {
+    /// Of the device.
+    pub device: Option<u64>,
+    /// Of the host.
+    pub host: Option<u64>,
+    /// Of files.
+    pub disk: Option<u64>,
+}
+
+impl std::fmt::Display for Budgets {
+    /// ` of a budget of 64`; of several, ` of budgets of 64 on the device, 128 of the host`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let tiers =
+            [(self.device, "on the device"), (self.host, "of the host"), (self.disk, "on disk")];
+        let set: Vec<_> =
+            tiers.iter().filter_map(|&(budget, tier)| Some((budget?, tier))).collect();
+        match set[..] {
+            [] => Ok(()),
+            [(bytes, _)] => write!(f, " of a budget of {bytes}"),
+            _ => {
+                let each: Vec<_> =
+                    set.iter().map(|(bytes, tier)| format!("{bytes} {tier}")).collect();
+                write!(f, " of budgets of {}", each.join(", "))
+            }
+        }
+    }
+}
+
 /// Whose turn it is after an [`Error`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Turn {
@@ -186,6 +231,7 @@ impl Error {
             | Error::Binding { .. }
             | Error::Setting { .. } => Turn::Caller,
             Error::OutOfMemory { .. }
+            | Error::File { .. }
             | Error::DeviceLost { .. }
             | Error::Timeout { .. }
             | Error::Internal { .. } => Turn::Later,
@@ -204,6 +250,14 @@ impl Error {
         Error::Shape { operand: operand.into(), expected: expected.into(), found: found.into() }
     }
 
+    pub(crate) fn file(
+        path: impl Into<PathBuf>,
+        action: &'static str,
+        source: &std::io::Error,
+    ) -> Self {
+        Error::File { path: path.into(), action, kind: source.kind(), message: source.to_string() }
+    }
+
     pub(crate) fn unsupported(what: impl Into<String>, reason: impl Into<String>) -> Self {
         Error::Unsupported { what: what.into(), reason: reason.into() }
     }
@@ -211,8 +265,4 @@ impl Error {
 
 fn list(names: &[String]) -> String {
     if names.is_empty() { "none".into() } else { names.join(", ") }
-}
-
-fn budget_words(budget: Option<u64>) -> String {
-    budget.map(|bytes| format!(" of a budget of {bytes}")).unwrap_or_default()
 }

@@ -3,7 +3,7 @@
 use super::Failure;
 use super::bench::{Number, RUNS, Row, TARGET, median_time, row};
 use clap::Args;
-use gvpie_core::{Complex, Context, DType, Element, Error, Fft, Shape, Tensor};
+use gvpie_core::{Budgets, Complex, Context, DType, Element, Error, Fft, Shape, Tensor};
 use std::f64::consts::TAU;
 
 /// Transforms to measure, as options of a subcommand.
@@ -194,7 +194,7 @@ fn measure_of<X: Part, Y: Part>(ctx: &Context, problem: &Problem) -> Result<Row,
         what: format!("the input of fft {problem}"),
         asked: problem.input_bytes() as u64,
         in_use: 0,
-        budget: None,
+        budgets: Budgets::default(),
     })?;
     data.extend((0..elements).map(|_| X::draw(&mut random)));
     let x = ctx.upload(fft.input().0, &data)?;

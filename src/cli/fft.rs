@@ -1,11 +1,12 @@
 //! `gvpie fft`: Fourier transforms of NumPy files.
 
+use super::budgets;
 use super::{Arguments, Choice, Failure};
-use crate::npy::{self, Array, Float, Numbers, Uploaded};
+use crate::npy::{self, Array, Float, Header, Numbers, Uploaded};
 use crate::output::{PendingFile, print};
 use clap::{Args, ValueEnum};
 use gvpie_core::fft::{FftPlan, Norm};
-use gvpie_core::{Backend, Complex, Context, DType, Element, Error, Fft, Shape};
+use gvpie_core::{Backend, Budgets, Complex, Context, DType, Element, Error, Fft, Shape};
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -14,7 +15,8 @@ use std::time::Instant;
 /// The file is .npy, C or Fortran order, of complex64, complex128, f16, f32 or f64. Double
 /// precision is computed in double precision, all else in single; real numbers count as complex
 /// ones, unless --real says that only half of their spectrum is wanted. The result is complex
-/// (real for --real --inverse), and is written whole or not at all.
+/// (real for --real --inverse), and is written whole or not at all. An array that does not fit the
+/// device, or the budgets, is read in blocks and transformed in slabs of lines.
 #[derive(Debug, Args)]
 pub struct Options {
     /// The array
@@ -47,6 +49,9 @@ pub struct Options {
     /// Lengths of the transform along the axes: the array is cropped, or filled up with zeros
     #[arg(long, value_name = "N[,N]", value_delimiter = ',', value_parser = super::at_least_one)]
     pub n: Vec<usize>,
+    /// How much memory to take
+    #[command(flatten)]
+    pub budgets: budgets::Budgets,
 }
 
 /// [`Norm`] on the command line.
@@ -85,11 +90,20 @@ impl From<NormName> for Norm {
 /// [`Failure`], naming the file or axis.
 pub fn run(arguments: &Arguments, options: &Options) -> Result<(), Failure> {
     let output = |source| Failure::Output { path: options.output.clone(), source };
-    let x = Array::read(&options.input)?;
-    let job = Job::new(options, &x)?;
+    let mut ctx = arguments.context_with(options.budgets.apply(arguments.context_options()?))?;
+    if budgets::is_in_blocks(&options.input) {
+        let head = Header::read::<Numbers>(&options.input)?;
+        let job = Job::new(options, &head.shape, head.dtype)?;
+        let size = |(shape, dtype): (Shape, DType)| shape.len().unwrap_or(0) * dtype.size();
+        let bytes = size(job.problem.input()) + size(job.problem.output());
+        if options.budgets.exceeded_by(&ctx, bytes as u64) {
+            return run_paged(arguments, options, &ctx, &job, &head);
+        }
+    }
+    let x: Array<Numbers> = Array::read(&options.input)?;
+    let job = Job::new(options, &x.shape, x.data.dtype())?;
     let mut file = PendingFile::create(&options.output).map_err(output)?;
 
-    let mut ctx = arguments.context()?;
     if arguments.backend == Choice::Auto
         && let Err(reason @ (Error::Unsupported { .. } | Error::Limit { .. })) =
             job.problem.plan(&ctx)
@@ -108,9 +122,52 @@ pub fn run(arguments: &Arguments, options: &Options) -> Result<(), Failure> {
     file.finish().map_err(output)?;
     bar.finish_and_clear();
 
+    report(arguments, options, &ctx, &job, &path, seconds, None)
+}
+
+/// The same in slabs, from and to files in blocks.
+fn run_paged(
+    arguments: &Arguments,
+    options: &Options,
+    ctx: &Context,
+    job: &Job,
+    x: &Header,
+) -> Result<(), Failure> {
+    let output = |source| Failure::Output { path: options.output.clone(), source };
+    if job.is_cut(&x.shape) {
+        return Err(Error::Unsupported {
+            what: "cropping or filling up an array that does not fit".into(),
+            reason: "bring it to its lengths before".into(),
+        }
+        .into());
+    }
+    let mut file = PendingFile::create(&options.output).map_err(output)?;
+    let bar = super::progress(1).with_message(format!("transforming on {}", ctx.adapter()));
+    bar.enable_steady_tick(std::time::Duration::from_secs(1));
+    let start = Instant::now();
+    let how = super::paged::fft(ctx, &job.problem, x, &mut file);
+    let how = how.map_err(|failure| match failure {
+        Failure::Stdout(source) => output(source),
+        other => other,
+    })?;
+    let seconds = start.elapsed().as_secs_f64();
+    file.finish().map_err(output)?;
+    bar.finish_and_clear();
+    report(arguments, options, ctx, job, &how, seconds, Some(budgets::moved(ctx)))
+}
+
+fn report(
+    arguments: &Arguments,
+    options: &Options,
+    ctx: &Context,
+    job: &Job,
+    path: &str,
+    seconds: f64,
+    moved: Option<serde_json::Value>,
+) -> Result<(), Failure> {
     let (shape, dtype) = job.problem.output();
-    let report = if arguments.json {
-        let report = serde_json::json!({
+    let text = if arguments.json {
+        let mut report = serde_json::json!({
             "op": "fft",
             "shape": shape.dims(),
             "dtype": dtype.name(),
@@ -122,12 +179,15 @@ pub fn run(arguments: &Arguments, options: &Options) -> Result<(), Failure> {
             "seconds": seconds,
             "output": options.output,
         });
+        if let Some(moved) = moved {
+            report["moved"] = moved;
+        }
         format!("{report}\n")
     } else {
         let name = options.output.display();
         format!("{name}: {shape} {dtype}, {path} on {}, {seconds:.3} s\n", ctx.adapter())
     };
-    Ok(print(&report)?)
+    Ok(print(&text)?)
 }
 
 /// How a plan computes, in one line.
@@ -151,12 +211,11 @@ struct Job {
 }
 
 impl Job {
-    fn new(options: &Options, x: &Array<Numbers>) -> Result<Self, Failure> {
+    fn new(options: &Options, shape: &Shape, stored: DType) -> Result<Self, Failure> {
         let Options { real, inverse, .. } = *options;
         let file = options.input.display();
-        let dims = x.shape.dims();
-        let axes = axes(options, &x.shape)?;
-        let stored = x.data.dtype();
+        let dims = shape.dims();
+        let axes = axes(options, shape)?;
         if real && !inverse && matches!(stored, DType::C64 | DType::C128) {
             return Err(Error::Element {
                 operand: format!("{file}, for --real"),
@@ -180,7 +239,7 @@ impl Job {
                 return Err(Error::Shape {
                     operand: file.to_string(),
                     expected: format!("at least 2 elements along axis {axis}, or a length by --n"),
-                    found: format!("shape {}", x.shape),
+                    found: format!("shape {}", shape),
                 }
                 .into());
             }
@@ -193,7 +252,7 @@ impl Job {
             return Err(Error::Shape {
                 operand: file.to_string(),
                 expected: format!("at least 1 element along axis {axis}, or a length by --n"),
-                found: format!("shape {}", x.shape),
+                found: format!("shape {}", shape),
             }
             .into());
         }
@@ -223,6 +282,11 @@ impl Job {
             problem = problem.pad(given);
         }
         Ok(Job { problem, axes, lengths, real, inverse, refit })
+    }
+
+    /// Whether the array has other extents than the problem's input.
+    fn is_cut(&self, shape: &Shape) -> bool {
+        self.refit || self.problem.input().0 != *shape
     }
 
     /// Transforms the array into the file; how.
@@ -345,7 +409,7 @@ impl Place {
             what: format!("the input of shape {to}"),
             asked: count.saturating_mul(size_of::<T>()) as u64,
             in_use: 0,
-            budget: None,
+            budgets: Budgets::default(),
         })?;
         fitted.resize(count, T::default());
         let steps = to.strides();

@@ -1,7 +1,8 @@
 //! `gvpie gemm`: matrix products of NumPy files.
 
+use super::budgets::{self, Budgets};
 use super::{Arguments, Choice, Failure};
-use crate::npy::{self, Array, Data, Float, Uploaded};
+use crate::npy::{self, Array, Data, Float, Header, Uploaded};
 use crate::output::{PendingFile, print};
 use clap::{Args, ValueEnum};
 use gvpie_core::gemm::Accuracy;
@@ -14,7 +15,8 @@ use std::time::Instant;
 ///
 /// Files are .npy, C or Fortran order, of f16, f32 or f64; two axes, or three with the batch
 /// first, where a batch of one serves every product. The result has the wider element type of A
-/// and B, unless --dtype names another, and is written whole or not at all.
+/// and B, unless --dtype names another, and is written whole or not at all. Operands that do not fit
+/// the device, or the budgets, are read in blocks and multiplied in tiles.
 #[derive(Debug, Args)]
 pub struct Options {
     /// The left operand
@@ -52,6 +54,9 @@ pub struct Options {
     /// Element type of the result
     #[arg(long, value_enum, hide_possible_values = true, value_name = "f16|f32|f64")]
     pub dtype: Option<FloatName>,
+    /// How much memory to take
+    #[command(flatten)]
+    pub budgets: Budgets,
 }
 
 /// [`Accuracy`] on the command line.
@@ -111,16 +116,29 @@ impl From<FloatName> for DType {
 /// [`Failure`], naming the file or operand.
 pub fn run(arguments: &Arguments, options: &Options) -> Result<(), Failure> {
     let output = |source| Failure::Output { path: options.output.clone(), source };
+    let mut ctx = arguments.context_with(options.budgets.apply(arguments.context_options()?))?;
+    let files = [Some(&options.a), Some(&options.b), options.c.as_ref()];
+    if files.into_iter().flatten().all(|path| budgets::is_in_blocks(path)) {
+        let head = |path: &PathBuf| Header::read::<Data>(path);
+        let (a, b) = (head(&options.a)?, head(&options.b)?);
+        let c0 = options.c.as_ref().map(head).transpose()?;
+        let spec = |x: &Header| Spec { shape: x.shape.clone(), dtype: x.dtype };
+        let job = Products::new(options, spec(&a), spec(&b), c0.as_ref().map(spec))?;
+        let size = |shape: &Shape, dtype: DType| shape.len().unwrap_or(0) * dtype.size();
+        let bytes = size(&a.shape, a.dtype) + size(&b.shape, b.dtype) + size(&job.shape, job.dtype);
+        if options.budgets.exceeded_by(&ctx, bytes as u64) {
+            return run_paged(arguments, options, &ctx, &job, [&a, &b], c0.as_ref());
+        }
+    }
     let a = Array::read(&options.a)?;
     let b = Array::read(&options.b)?;
     let c0 = options.c.as_deref().map(Array::read).transpose()?;
     let job = Job::new(options, a, b, c0)?;
     let mut file = PendingFile::create(&options.output).map_err(output)?;
 
-    let mut ctx = arguments.context()?;
     if arguments.backend == Choice::Auto
         && let Err(reason @ (Error::Unsupported { .. } | Error::Limit { .. })) =
-            job.problem.plan(&ctx)
+            job.products.problem.plan(&ctx)
     {
         eprintln!("gvpie: computing on the CPU: {reason}");
         ctx = Context::on(Backend::Cpu)?;
@@ -128,7 +146,7 @@ pub fn run(arguments: &Arguments, options: &Options) -> Result<(), Failure> {
     let bar = super::progress(1).with_message(format!("multiplying on {}", ctx.adapter()));
     bar.enable_steady_tick(std::time::Duration::from_secs(1));
     let start = Instant::now();
-    let (algorithm, shape) = job.run(&ctx, &mut file).map_err(|failure| match failure {
+    let algorithm = job.run(&ctx, &mut file).map_err(|failure| match failure {
         Failure::Stdout(source) => output(source),
         other => other,
     })?;
@@ -136,43 +154,88 @@ pub fn run(arguments: &Arguments, options: &Options) -> Result<(), Failure> {
     file.finish().map_err(output)?;
     bar.finish_and_clear();
 
-    let report = if arguments.json {
-        let report = serde_json::json!({
+    report(arguments, options, &ctx, &algorithm, seconds, &job.products, None)
+}
+
+/// The same in tiles, from and to files in blocks.
+fn run_paged(
+    arguments: &Arguments,
+    options: &Options,
+    ctx: &Context,
+    job: &Products,
+    operands: [&Header; 2],
+    c0: Option<&Header>,
+) -> Result<(), Failure> {
+    let output = |source| Failure::Output { path: options.output.clone(), source };
+    let mut file = PendingFile::create(&options.output).map_err(output)?;
+    let bar = super::progress(1).with_message(format!("multiplying on {}", ctx.adapter()));
+    bar.enable_steady_tick(std::time::Duration::from_secs(1));
+    let start = Instant::now();
+    let how = super::paged::gemm(ctx, job, operands, c0, &mut file);
+    let how = how.map_err(|failure| match failure {
+        Failure::Stdout(source) => output(source),
+        other => other,
+    })?;
+    let seconds = start.elapsed().as_secs_f64();
+    file.finish().map_err(output)?;
+    bar.finish_and_clear();
+    report(arguments, options, ctx, &how, seconds, job, Some(budgets::moved(ctx)))
+}
+
+fn report(
+    arguments: &Arguments,
+    options: &Options,
+    ctx: &Context,
+    path: &str,
+    seconds: f64,
+    job: &Products,
+    moved: Option<serde_json::Value>,
+) -> Result<(), Failure> {
+    let text = if arguments.json {
+        let mut report = serde_json::json!({
             "op": "gemm",
-            "shape": shape.dims(),
-            "dtype": job.problem_dtype.name(),
+            "shape": job.shape.dims(),
+            "dtype": job.dtype.name(),
             "accuracy": options.accuracy.name(),
-            "path": algorithm.to_string(),
+            "path": path,
             "adapter": ctx.adapter(),
             "seconds": seconds,
             "output": options.output,
         });
+        if let Some(moved) = moved {
+            report["moved"] = moved;
+        }
         format!("{report}\n")
     } else {
-        let path = options.output.display();
-        format!(
-            "{path}: {shape} {}, {algorithm} on {}, {seconds:.3} s\n",
-            job.problem_dtype,
-            ctx.adapter()
-        )
+        let (file, shape, dtype) = (options.output.display(), &job.shape, job.dtype);
+        format!("{file}: {shape} {dtype}, {path} on {}, {seconds:.3} s\n", ctx.adapter())
     };
-    Ok(print(&report)?)
+    Ok(print(&text)?)
 }
 
-/// A problem and its operands, the widening of element types already decided.
-struct Job<'a> {
-    options: &'a Options,
-    problem: Gemm,
-    problem_dtype: DType,
+/// What the problem depends on of an operand.
+pub(super) struct Spec {
     shape: Shape,
-    a: Array,
-    b: Array,
-    c0: Option<Array>,
+    dtype: DType,
 }
 
-impl<'o> Job<'o> {
-    fn new(options: &'o Options, a: Array, b: Array, c0: Option<Array>) -> Result<Self, Failure> {
-        let turned = |x: &Array, turn: bool, name: &str| match x.shape.dims() {
+/// A problem, the widening of element types already decided.
+pub(super) struct Products {
+    /// Whose operands are as the formula has them; which way they lie is to be said.
+    pub problem: Gemm,
+    /// Of the result.
+    pub dtype: DType,
+    /// Of the result.
+    pub shape: Shape,
+    /// Whether A is used transposed.
+    pub transpose_a: bool,
+    /// Whether B is used transposed.
+    pub transpose_b: bool,
+}
+
+impl Products {
+    fn new(options: &Options, a: Spec, b: Spec, c0: Option<Spec>) -> Result<Self, Failure> {
+        let turned = |x: &Spec, turn: bool, name: &str| match x.shape.dims() {
             [.., _, _] if x.shape.rank() <= 3 => {
                 let mut dims = x.shape.dims().to_vec();
                 if turn {
@@ -204,34 +267,51 @@ impl<'o> Job<'o> {
             .into());
         }
         // Every element type that a file may have promotes.
-        let promoted = a.data.dtype().promote(b.data.dtype()).unwrap_or(DType::F64);
+        let promoted = a.dtype.promote(b.dtype).unwrap_or(DType::F64);
         let dtype = options.dtype.map_or(promoted, DType::from);
         if let Some(c0) = &c0
             && options.dtype.is_none()
-            && c0.data.dtype().promote(dtype) != Some(dtype)
+            && c0.dtype.promote(dtype) != Some(dtype)
         {
             return Err(Error::Element {
                 operand: "C0".into(),
                 expected: dtype.name(),
-                found: c0.data.dtype().name(),
+                found: c0.dtype.name(),
             }
             .into());
         }
         let problem = sizes
-            .elements(a.data.dtype(), b.data.dtype(), dtype)
+            .elements(a.dtype, b.dtype, dtype)
             .alpha(options.alpha)
             .beta(options.beta)
             .accuracy(options.accuracy.into());
-        Ok(Job { options, problem, problem_dtype: dtype, shape, a, b, c0 })
+        let Options { transpose_a, transpose_b, .. } = *options;
+        Ok(Products { problem, dtype, shape, transpose_a, transpose_b })
+    }
+}
+
+/// A problem and its operands.
+struct Job<'a> {
+    options: &'a Options,
+    products: Products,
+    a: Array,
+    b: Array,
+    c0: Option<Array>,
+}
+
+impl<'o> Job<'o> {
+    fn new(options: &'o Options, a: Array, b: Array, c0: Option<Array>) -> Result<Self, Failure> {
+        let spec = |x: &Array| Spec { shape: x.shape.clone(), dtype: x.data.dtype() };
+        let products = Products::new(options, spec(&a), spec(&b), c0.as_ref().map(spec))?;
+        Ok(Job { options, products, a, b, c0 })
     }
 
-    fn run(&self, ctx: &Context, file: &mut PendingFile) -> Result<(String, Shape), Failure> {
-        let algorithm = match &self.a.data {
+    fn run(&self, ctx: &Context, file: &mut PendingFile) -> Result<String, Failure> {
+        match &self.a.data {
             Data::F16(a) => self.with_a(ctx, a, file),
             Data::F32(a) => self.with_a(ctx, a, file),
             Data::F64(a) => self.with_a(ctx, a, file),
-        }?;
-        Ok((algorithm, self.shape.clone()))
+        }
     }
 
     fn with_a<A: Element>(
@@ -258,7 +338,7 @@ impl<'o> Job<'o> {
     ) -> Result<String, Failure> {
         let b = Uploaded::new(ctx, &self.b.shape, self.b.strides(), b)?;
         let b = turn(b.view()?, self.options.transpose_b)?;
-        match self.problem_dtype {
+        match self.products.dtype {
             DType::F16 => self.with_c::<_, _, f16>(ctx, a, b, file),
             DType::F64 => self.with_c::<_, _, f64>(ctx, a, b, file),
             _ => self.with_c::<_, _, f32>(ctx, a, b, file),
@@ -272,7 +352,7 @@ impl<'o> Job<'o> {
         b: TensorView<'_, B>,
         file: &mut PendingFile,
     ) -> Result<String, Failure> {
-        let plan = self.problem.plan(ctx)?;
+        let plan = self.products.problem.plan(ctx)?;
         let mut c = match &self.c0 {
             Some(c0) => {
                 // C0 may be in Fortran order; C is written row-major.
@@ -280,12 +360,12 @@ impl<'o> Job<'o> {
                 let host = Context::on(Backend::Cpu)?;
                 let dense =
                     Uploaded::new(&host, &c0.shape, c0.strides(), &data)?.view()?.download()?;
-                ctx.upload(&self.shape, &dense)?
+                ctx.upload(&self.products.shape, &dense)?
             }
-            None => ctx.zeros(&self.shape)?,
+            None => ctx.zeros(&self.products.shape)?,
         };
         plan.run(a, b, &mut c)?;
-        npy::write(file, &self.shape, &c.download()?)?;
+        npy::write(file, &self.products.shape, &c.download()?)?;
         Ok(super::bench::path(&plan)?)
     }
 }

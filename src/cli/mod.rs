@@ -4,11 +4,14 @@ pub mod bandwidth;
 pub mod bench;
 pub mod bench_fft;
 pub mod bench_fmm;
+pub mod budgets;
 pub mod doctor;
 pub mod fft;
 pub mod fmm;
 pub mod gemm;
+pub mod memory;
 pub mod nbody;
+mod paged;
 pub mod render;
 pub mod spectrogram;
 pub mod tour;
@@ -62,6 +65,7 @@ Examples:
   gvpie fmm POINTS.npy -o FIELD.npy        potentials and gradients of many charges
   gvpie nbody plummer:10000 --steps 1000 --dt 0.01 --softening 0.01 -o OUT.npy --movie out.gif
   gvpie render README.md -o readme.png     text as a picture
+  gvpie memory                             budgets of device, host and disk, and their bandwidths
   gvpie bench gemm --shape 4096x4096x4096 --csv
   gvpie bench fft --length 1024x1024       also N and NxNxN
   gvpie bench fmm --points 100000          also plummer:N and direct:N
@@ -69,7 +73,9 @@ Examples:
 
 Environment:
   GVPIE_BACKEND         auto, gpu or cpu; --backend overrides it
-  GVPIE_MEMORY_BUDGET   the most bytes to hold on the device
+  GVPIE_DEVICE_BUDGET   the most bytes to hold on the device; GVPIE_HOST_BUDGET and
+                        GVPIE_DISK_BUDGET for pages in host memory and in files
+  GVPIE_SPILL_DIR       where these files are
   GVPIE_TIMEOUT         seconds to wait for the device (60)
   GVPIE_CACHE_DIR       where compiled pipelines and tune.json are kept; empty keeps none
   GVPIE_ALLOW_DRIVER=1  use a driver that fails the self-test
@@ -104,6 +110,7 @@ pub enum Command {
     Fmm(fmm::Options),
     Nbody(nbody::Options),
     Render(render::Options),
+    Memory(memory::Options),
     Bench(bench::Options),
     Tune(tune::Options),
 }
@@ -231,6 +238,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         Some(Command::Fmm(options)) => fmm::run(arguments, options),
         Some(Command::Nbody(options)) => nbody::run(arguments, options),
         Some(Command::Render(options)) => render::run(arguments, options),
+        Some(Command::Memory(options)) => memory::run(arguments, options),
         Some(Command::Bench(options)) => bench::run(arguments, options),
         Some(Command::Tune(options)) => tune::run(arguments, options),
     }
@@ -255,7 +263,15 @@ impl Arguments {
     /// # Errors
     /// As [`Context::request`].
     pub fn context(&self) -> gvpie_core::Result<Context> {
-        let context = pollster::block_on(Context::request(self.context_options()?))?;
+        self.context_with(self.context_options()?)
+    }
+
+    /// The same with options of a subcommand's own.
+    ///
+    /// # Errors
+    /// As [`Context::request`].
+    pub fn context_with(&self, options: ContextOptions) -> gvpie_core::Result<Context> {
+        let context = pollster::block_on(Context::request(options))?;
         if let Some(notice) = context.notice() {
             eprintln!("gvpie: {notice}");
         }

@@ -103,8 +103,8 @@ fn with(name: &str, value: &str) -> String {
 fn settings_that_mean_nothing_are_refused_by_name() {
     for (name, value, expected) in [
         ("GVPIE_BACKEND", "cuda", "auto, gpu or cpu"),
-        ("GVPIE_MEMORY_BUDGET", "1 GB", "a number of bytes"),
-        ("GVPIE_MEMORY_BUDGET", "-1", "a number of bytes"),
+        ("GVPIE_DEVICE_BUDGET", "1 GB", "a number of bytes"),
+        ("GVPIE_DEVICE_BUDGET", "-1", "a number of bytes"),
         ("GVPIE_TIMEOUT", "soon", "a number of seconds"),
         ("GVPIE_TIMEOUT", "0", "a number of seconds"),
         ("GVPIE_TIMEOUT", "NaN", "a number of seconds"),
@@ -141,7 +141,10 @@ fn settings_that_mean_something_are_followed() {
         ("GVPIE_BACKEND", "", "backend: None"),
         ("GVPIE_BACKEND", "GPU", "backend: Some(Gpu)"),
         ("GVPIE_BACKEND", " cpu ", "backend: Some(Cpu)"),
-        ("GVPIE_MEMORY_BUDGET", "4096", "memory_budget: Some(4096)"),
+        ("GVPIE_DEVICE_BUDGET", "4096", "device_budget: Some(4096)"),
+        ("GVPIE_HOST_BUDGET", "8192", "host_budget: Some(8192)"),
+        ("GVPIE_DISK_BUDGET", "1", "disk_budget: Some(1)"),
+        ("GVPIE_SPILL_DIR", "/a/b", "spill_folder: Some(\"/a/b\")"),
         ("GVPIE_TIMEOUT", "0.5", "timeout: 500ms"),
         ("GVPIE_CACHE_DIR", "", "cache: None"),
         ("GVPIE_CACHE_DIR", "/a/b", "cache: Some(\"/a/b\")"),

@@ -10,7 +10,7 @@ const MIB: u64 = 1 << 20;
 #[test]
 fn every_device_keep_a_budget_and_lose_nothing() {
     let budget = Some(2 * MIB);
-    for ctx in contexts(ContextOptions { memory_budget: budget, ..Default::default() }) {
+    for ctx in contexts(ContextOptions { device_budget: budget, ..Default::default() }) {
         let pool = ctx.device().pool().clone();
         assert_eq!(
             pool.usage().in_use,
@@ -24,9 +24,9 @@ fn every_device_keep_a_budget_and_lose_nothing() {
 
         let error = ctx.zeros::<f32>([512, 512]).unwrap_err();
         match &error {
-            Error::OutOfMemory { what, asked, in_use, budget: Some(bytes) } => {
+            Error::OutOfMemory { what, asked, in_use, budgets } => {
                 assert!(what.contains("512x512 (f32)"), "{what}");
-                assert_eq!((*asked, *in_use, *bytes), (MIB, 3 * MIB / 2, 2 * MIB));
+                assert_eq!((*asked, *in_use, budgets.device), (MIB, 3 * MIB / 2, budget));
             }
             other => panic!("{other:?}"),
         }
@@ -67,7 +67,7 @@ fn exhaust(ctx: &Context, take: impl Fn() -> Result<Tensor<u32>>) {
     assert!(!held.is_empty(), "not one block: {error}");
     let bytes = BLOCK as u64 * 4;
     match &error {
-        Error::OutOfMemory { in_use, budget: None, asked, .. } => {
+        Error::OutOfMemory { in_use, budgets, asked, .. } if budgets.device.is_none() => {
             // What was reserved for the block itself, before the driver was asked, may count.
             let blocks = held.len() as u64;
             assert!([blocks, blocks + 1].contains(&(in_use / bytes)) && *asked <= bytes, "{error}");
@@ -147,4 +147,173 @@ fn host_work_on_the_same_buffers_in_other_roles_does_not_deadlock() {
     for _ in 0..2 {
         receiver.recv_timeout(std::time::Duration::from_secs(60)).expect("a deadlock").unwrap();
     }
+}
+
+fn request(options: ContextOptions) -> Result<Context> {
+    pollster::block_on(Context::request(options))
+}
+
+#[test]
+fn budgets_of_zero_and_folders_that_cannot_be_written_are_refused() {
+    let with = |change: fn(&mut ContextOptions)| {
+        let mut options =
+            ContextOptions { backend: Some(Backend::Cpu), ..ContextOptions::default() };
+        change(&mut options);
+        request(options).unwrap_err()
+    };
+    for (name, error) in [
+        ("device_budget", with(|options| options.device_budget = Some(0))),
+        ("host_budget", with(|options| options.host_budget = Some(0))),
+        ("disk_budget", with(|options| options.disk_budget = Some(0))),
+    ] {
+        assert!(matches!(&error, Error::Setting { name: named, .. } if named == name), "{error}");
+    }
+    // A file is in the place of the folder, which not even root can write into.
+    let error = with(|options| options.spill_folder = Some("/dev/null/spilled".into()));
+    match &error {
+        Error::File { path, .. } => assert!(path.starts_with("/dev/null"), "{error}"),
+        other => panic!("{other}"),
+    }
+}
+
+#[test]
+#[ignore = "run by its parent, which kills it"]
+fn spill_until_killed() {
+    let options = ContextOptions {
+        backend: Some(Backend::Cpu),
+        host_budget: Some(MIB),
+        spill_folder: std::env::var_os("SPILL_HERE").map(Into::into),
+        ..ContextOptions::default()
+    };
+    let ctx = request(options).unwrap();
+    let mut x = ctx.paged::<u32>([4 << 20]).unwrap();
+    for round in 0.. {
+        x.write(0, &vec![round; 4 << 20]).unwrap();
+        println!("SPILLED {}", ctx.device().pool().usage().spills);
+    }
+}
+
+#[test]
+fn what_a_killed_process_spilled_is_gone_with_the_next_start() {
+    use std::io::{BufRead, BufReader};
+    let folder = tempfile::tempdir().unwrap();
+    let entries = || std::fs::read_dir(folder.path()).unwrap().count();
+    let mut spilling = child("device::memory::spill_until_killed")
+        .env("SPILL_HERE", folder.path())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(spilling.stdout.take().unwrap()).lines();
+    let spilled = lines.map_while(std::io::Result::ok).any(|line| line.starts_with("SPILLED"));
+    assert!(spilled && entries() == 1);
+    let options = ContextOptions {
+        backend: Some(Backend::Cpu),
+        spill_folder: Some(folder.path().into()),
+        ..ContextOptions::default()
+    };
+    let beside = request(options.clone()).unwrap();
+    assert_eq!(entries(), 2, "the folder of a living process stays");
+    spilling.kill().unwrap(); // SIGKILL
+    spilling.wait().unwrap();
+    assert_eq!(entries(), 2);
+    let next = request(options).unwrap();
+    assert_eq!(entries(), 2, "the folder of the killed one is gone");
+    drop((beside, next));
+    assert_eq!(entries(), 0);
+}
+
+#[test]
+#[ignore = "run by its parent, with budgets"]
+#[cfg(target_os = "linux")]
+fn multiply_within_budgets() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = ContextOptions {
+        backend: Some(Backend::Cpu),
+        device_budget: Some(16 * MIB),
+        host_budget: Some(32 * MIB),
+        spill_folder: Some(folder.path().into()),
+        ..ContextOptions::default()
+    };
+    let ctx = request(options).unwrap();
+    // The baseline: the program, its threads, and a product of the same kind that fits.
+    let warm = ctx.upload([512, 512], &vec![1.0_f32; 512 * 512]).unwrap();
+    assert_eq!(ctx.gemm(&warm, &warm).unwrap().download().unwrap()[0], 512.0);
+    drop(warm);
+    let before = resident_peak();
+    let row = |i: usize| vec![(i % 5) as f32; 4096];
+    let mut a = ctx.paged::<f32>([6144, 4096]).unwrap(); // 96 MiB
+    for i in 0..6144 {
+        a.write(i * 4096, &row(i)).unwrap();
+    }
+    let mut b = ctx.paged::<f32>([4096, 64]).unwrap();
+    b.write(0, &vec![1.0; 4096 * 64]).unwrap();
+    let c = ctx.gemm_paged(&a, &b).unwrap();
+    let mut last = [0.0_f32; 64];
+    c.read(6143 * 64, &mut last).unwrap();
+    assert_eq!(last, [4096.0 * (6143 % 5) as f32; 64]);
+    let usage = ctx.device().pool().usage();
+    assert!(usage.peak <= 16 * MIB && usage.host.peak <= 32 * MIB, "{usage:?}");
+    println!("GREW {}", resident_peak() - before);
+}
+
+/// The most memory that this process ever had, in bytes.
+#[cfg(target_os = "linux")]
+fn resident_peak() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().trim_end_matches(" kB").trim().parse::<u64>().unwrap() << 10
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn host_memory_stays_within_the_budgets_and_a_tenth() {
+    let output = child("device::memory::multiply_within_budgets").output().unwrap();
+    let (out, err) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{out}\n{err}");
+    let grew = out.lines().find_map(|line| line.split_once("GREW ")).unwrap().1;
+    let grew: u64 = grew.trim().parse().unwrap();
+    // On the host, what the device holds is host memory too.
+    let allowed = (16 + 32) * MIB * 11 / 10;
+    assert!(grew <= allowed, "{grew} of {allowed} bytes");
+}
+
+#[test]
+#[ignore = "run by its parent under a limit of file sizes"]
+fn spill_until_the_disk_is_full() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = ContextOptions {
+        backend: Some(Backend::Cpu),
+        host_budget: Some(MIB),
+        spill_folder: Some(folder.path().into()),
+        ..ContextOptions::default()
+    };
+    let ctx = request(options).unwrap();
+    let mut x = ctx.paged::<u32>([4 << 20]).unwrap();
+    let block = vec![7_u32; 1 << 16];
+    let error = (0..64).find_map(|i| x.write(i << 16, &block).err()).unwrap();
+    assert!(matches!(error, Error::File { .. }), "{error}");
+    let mut first = vec![0; 1 << 16];
+    x.read(0, &mut first).unwrap();
+    assert_eq!(first, block);
+    drop((x, ctx));
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    println!("SURVIVED {error}");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_full_disk_is_an_error_and_leaves_nothing() {
+    let inner = child("device::memory::spill_until_the_disk_is_full");
+    let limited = Command::new("sh")
+        // A file that would exceed the limit (of 512 bytes each) fails, instead of ending the process.
+        .args(["-c", "trap '' XFSZ; ulimit -f 256 && exec \"$0\" \"$@\""])
+        .arg(inner.get_program())
+        .args(inner.get_args())
+        .output()
+        .unwrap();
+    let (out, err) =
+        (String::from_utf8_lossy(&limited.stdout), String::from_utf8_lossy(&limited.stderr));
+    assert!(limited.status.success(), "{}\n{out}\n{err}", limited.status);
+    assert!(out.contains("SURVIVED"), "{out}\n{err}");
 }

@@ -106,7 +106,7 @@ fn every_device_time_their_work() {
 #[test]
 fn every_device_contexts_serve_several_threads() {
     let budget = Some(64 << 20);
-    for ctx in contexts(ContextOptions { memory_budget: budget, ..Default::default() }) {
+    for ctx in contexts(ContextOptions { device_budget: budget, ..Default::default() }) {
         let kernel = Kernel::wgsl("broken", "fn f() -> f32 { return 1u; }");
         std::thread::scope(|scope| {
             for thread in 0..4_usize {

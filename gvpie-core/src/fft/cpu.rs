@@ -8,7 +8,7 @@ use super::lines::{Field, Finish, Kernel, Loop, Pass, Planners, Real, Role, Scra
 use super::long::Long;
 use super::{Fft, Kind};
 use crate::element::DType;
-use crate::error::{Error, Result};
+use crate::error::{Budgets, Error, Result};
 use crate::shape::{overlaps, span};
 use num_complex::Complex;
 use rayon::prelude::*;
@@ -69,7 +69,7 @@ fn check_memory(n: usize, size: usize) -> Result<()> {
         what: format!("the tables of an FFT of {n} points"),
         asked: bytes as u64,
         in_use: 0,
-        budget: None,
+        budgets: Budgets::default(),
     })
 }
 

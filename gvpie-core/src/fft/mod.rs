@@ -75,6 +75,7 @@ mod exchange;
 mod gpu;
 mod lines;
 mod long;
+mod paged;
 mod passes;
 mod plan;
 mod pointwise;
@@ -93,6 +94,7 @@ mod wide;
 
 pub use convolution::{Convolution, ConvolutionPlan, Mode, next_smooth};
 pub use gpu::kernels;
+pub use paged::PagedFft;
 pub use plan::{FftPlan, Hooks};
 pub use recipe::Recipe;
 pub use trig::{Trig, TrigPlan};

@@ -90,16 +90,20 @@ mod cpu;
 mod gpu;
 mod layout;
 mod packing;
+mod paged;
 mod parts;
 mod plan;
 pub mod proof;
 #[cfg(test)]
 mod tests;
+mod tiling;
 mod vector;
 
 pub use coop::{CoopTile, Products};
 pub use gpu::kernels;
+pub use paged::PagedGemm;
 pub use plan::{Algorithm, GemmPlan, Tile};
+pub use tiling::Tiling;
 
 use crate::context::Context;
 use crate::element::{DType, Element};
