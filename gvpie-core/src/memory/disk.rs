@@ -264,9 +264,11 @@ impl Slots {
         Ok(disk)
     }
 
-    /// What files may hold together, as far as it is known.
+    /// What files may hold together: the budget, or what the file system has free. `None` where neither
+    /// is known, as of a folder that is yet to be made.
     pub fn budget(&self) -> Option<u64> {
-        self.budget.or(self.lock().limit)
+        let free = || fs4::available_space(&self.home).ok();
+        self.budget.or_else(|| self.lock().limit).or_else(free)
     }
 
     /// Bytes of all files now, and the most that there were.

@@ -82,7 +82,7 @@ pub struct Tier {
     pub in_use: u64,
     /// The most bytes that were ever held at once.
     pub peak: u64,
-    /// The byte budget, as far as it is known: that of the disk is asked for with the first spill.
+    /// The byte budget, as far as it is known; for files, what the file system has free unless one is set.
     pub budget: Option<u64>,
 }
 

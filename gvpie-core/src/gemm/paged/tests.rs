@@ -81,14 +81,17 @@ fn divided_products_of_integers_are_the_resident_ones() {
         let plain = Gemm::new(300, 260, 310);
         let Tiling { rows, columns, depth, .. } = plain.plan_paged(&ctx).unwrap().tiling();
         assert!(rows * columns * depth < 300 * 260 * 310);
-        as_resident::<f32, f32, f32>(&ctx, &plain, 1);
         let turned = Gemm::new(260, 300, 129).transpose_a().transpose_b().alpha(2.0).beta(-1.0);
-        as_resident::<f32, f32, f32>(&ctx, &turned, 2);
-        as_resident::<f32, f32, f32>(&ctx, &Gemm::new(200, 150, 100).batch(3).transpose_b(), 3);
-        as_resident::<f32, f32, f32>(&ctx, &Gemm::new(1, 2000, 700).transpose_a(), 4);
+        as_resident::<f32, f32, f32>(&ctx, &turned, 1);
+        as_resident::<f16, f16, f16>(&ctx, &Gemm::new(200, 210, 220).beta(2.0), 2);
+        if ctx.backend() == Backend::Gpu {
+            continue; // a software driver compiles each further kernel for seconds
+        }
+        as_resident::<f32, f32, f32>(&ctx, &plain, 3);
+        as_resident::<f32, f32, f32>(&ctx, &Gemm::new(200, 150, 100).batch(3).transpose_b(), 4);
+        as_resident::<f32, f32, f32>(&ctx, &Gemm::new(1, 2000, 700).transpose_a(), 5);
         let relu = Gemm::new(300, 200, 400).activation(Activation::Relu).beta(1.0);
-        as_resident::<f32, f32, f32>(&ctx, &relu, 5);
-        as_resident::<f16, f16, f16>(&ctx, &Gemm::new(200, 210, 220).beta(2.0), 6);
+        as_resident::<f32, f32, f32>(&ctx, &relu, 6);
         as_resident::<f16, f32, f32>(&ctx, &Gemm::new(200, 210, 220).transpose_b(), 7);
         as_resident::<f64, f64, f64>(&ctx, &Gemm::new(170, 180, 90), 8);
         as_resident::<f32, f64, f32>(&ctx, &Gemm::new(90, 180, 170).beta(1.0), 9);
