@@ -33,7 +33,8 @@ impl Fft {
     /// ```
     /// use gvpie_core::{Backend, Complex, Context, Fft};
     /// let ctx = Context::on(Backend::Cpu)?;
-    /// let (mut x, mut y) = (ctx.paged([2, 4])?, ctx.paged([2, 4])?);
+    /// let mut x = ctx.paged::<Complex<f32>>([2, 4])?;
+    /// let mut y = ctx.paged::<Complex<f32>>([2, 4])?;
     /// x.write(0, &[1.0_f32, 0.0, -1.0, 0.0].map(Complex::from))?;
     /// Fft::new([2, 4]).all_axes().plan_paged(&ctx)?.run(&x, &mut y)?;
     /// let mut found = [Complex::default(); 4];
