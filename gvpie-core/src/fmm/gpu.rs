@@ -7,7 +7,7 @@ use super::periodic::octants;
 use super::plan::{Algorithm, Report, Settings};
 use super::rendering::{self, Expand, Near, Nearness, ROWS, Translate, depth, pitch};
 use super::resident::{Kernels, Outline, Resident, grid};
-use crate::batch::{Batch, Bindings};
+use crate::batch::Bindings;
 use crate::buffer::Buffer;
 use crate::context::Context;
 use crate::error::{Error, Result};
@@ -113,9 +113,7 @@ impl Prepared {
             Some(tables) => {
                 let outline = own.tree.build(ctx, settings, points, targets)?;
                 let tree = start.elapsed();
-                let mut batch = ctx.batch("fmm");
-                own.evaluate(&mut batch, ctx, settings, near, tables, &outline, result)?;
-                batch.submit()?;
+                own.evaluate(ctx, settings, near, tables, &outline, result)?;
                 Report {
                     levels: outline.levels.len() - 1,
                     cells: outline.cells() - 1,
@@ -277,7 +275,6 @@ impl Memory {
 
     fn evaluate(
         &mut self,
-        batch: &mut Batch,
         ctx: &Context,
         settings: &Settings,
         near: &Pipeline,
@@ -285,6 +282,7 @@ impl Memory {
         outline: &Outline,
         result: &Buffer,
     ) -> Result<()> {
+        let mut batch = ctx.batch("fmm");
         let order = tables.order;
         let blocks = outline.parents.div_ceil(ROWS);
         let wanted = BUSY.div_ceil(8 * blocks.max(1));
@@ -390,6 +388,7 @@ impl Memory {
             .buffer(Read, tree.evaluated().order.buffer())
             .buffer(Read, &tables.slopes)
             .buffer(ReadWrite, result);
-        batch.dispatch(&tables.l2p, bindings, grid(ctx, outline.chunks))
+        batch.dispatch(&tables.l2p, bindings, grid(ctx, outline.chunks))?;
+        batch.submit()
     }
 }
