@@ -88,6 +88,17 @@ pub enum Error {
         /// What would be understood.
         expected: String,
     },
+    /// An expression does not follow its grammar, or not with these operands; the message shows the
+    /// expression with a mark under the place.
+    #[error("{}", marked(.expression, *.at, .reason))]
+    Expression {
+        /// The expression as it was given.
+        expression: String,
+        /// The place, in characters from the beginning.
+        at: usize,
+        /// What is wrong there.
+        reason: String,
+    },
     /// No adapter fits the request.
     #[error("no usable GPU adapter: {reason}; adapters here: {}", list(.found))]
     NoAdapter {
@@ -229,6 +240,7 @@ impl Error {
             | Error::Foreign { .. }
             | Error::Shader { .. }
             | Error::Binding { .. }
+            | Error::Expression { .. }
             | Error::Setting { .. } => Turn::Caller,
             Error::OutOfMemory { .. }
             | Error::File { .. }
@@ -265,4 +277,12 @@ impl Error {
 
 fn list(names: &[String]) -> String {
     if names.is_empty() { "none".into() } else { names.join(", ") }
+}
+
+/// The reason, then the expression on a line of its own, then a mark under the place.
+fn marked(expression: &str, at: usize, reason: &str) -> String {
+    // What would leave the line stands as one character, so that the mark stays where it belongs.
+    let shown: String =
+        expression.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+    format!("{reason}\n  {shown}\n  {}^", " ".repeat(at))
 }

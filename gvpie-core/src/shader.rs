@@ -23,6 +23,8 @@ const SOURCES: &[(&str, &str)] = &[
     ("fft_trig.wgsl.jinja", include_str!("../shaders/fft_trig.wgsl.jinja")),
     ("fft_product.wgsl.jinja", include_str!("../shaders/fft_product.wgsl.jinja")),
     ("fft_copy.wgsl.jinja", include_str!("../shaders/fft_copy.wgsl.jinja")),
+    ("einsum_loops.wgsl.jinja", include_str!("../shaders/einsum_loops.wgsl.jinja")),
+    ("einsum_turn.wgsl.jinja", include_str!("../shaders/einsum_turn.wgsl.jinja")),
     ("fmm_points.wgsl.jinja", include_str!("../shaders/fmm_points.wgsl.jinja")),
     ("fmm_tree.wgsl.jinja", include_str!("../shaders/fmm_tree.wgsl.jinja")),
     ("fmm_expand.wgsl.jinja", include_str!("../shaders/fmm_expand.wgsl.jinja")),

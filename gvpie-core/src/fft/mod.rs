@@ -84,7 +84,6 @@ pub mod proof;
 mod radix;
 mod recipe;
 mod rendering;
-mod scratch;
 mod strided;
 #[cfg(test)]
 mod tests;

@@ -362,7 +362,8 @@ impl GemmPlan {
         self.enqueue(batch, a, b, Some(bias.into().operand()), c)
     }
 
-    fn enqueue(
+    /// Records for operands whose element types are data.
+    pub(crate) fn enqueue(
         &self,
         batch: &mut Batch,
         a: Operand,
