@@ -2,6 +2,7 @@
 
 mod bodies;
 mod spectra;
+mod tensors;
 mod tiers;
 
 use gvpie_core::f16;

@@ -8,6 +8,7 @@ mod binding;
 mod command;
 mod device;
 mod effort;
+mod einsum;
 mod emulated;
 mod fft;
 mod fmm;

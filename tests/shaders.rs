@@ -1,11 +1,14 @@
 //! What would otherwise be a comment 'keep in sync', proved without a GPU.
 
-use gvpie_core::{Access, Kernel, Reflection, driver, fft, fmm, gemm, glyph, nbody, shader, sort};
+use gvpie_core::{
+    Access, Kernel, Reflection, driver, einsum, fft, fmm, gemm, glyph, nbody, shader, sort,
+};
 
 /// Every kernel that any plan can ask for.
 fn kernels() -> Vec<Kernel> {
     let mut all = vec![driver::kernel()];
     all.extend(gemm::kernels());
+    all.extend(einsum::kernels());
     all.extend(fft::kernels());
     all.extend(fft::trig::kernels());
     all.extend(fft::convolution::kernels());

@@ -1,7 +1,7 @@
 //! `gvpie bench`: rates of the operations, from checked results.
 
 use super::gemm::{AccuracyName, FloatName};
-use super::{Arguments, Failure, bandwidth, bench_fft, bench_fmm};
+use super::{Arguments, Failure, bandwidth, bench_einsum, bench_fft, bench_fmm};
 use crate::output::print;
 use clap::{Args, ValueEnum};
 use gvpie_core::gemm::{Accuracy, GemmPlan, proof};
@@ -82,6 +82,8 @@ pub enum Op {
     Gemm,
     /// Fourier transforms of buffers of 256 MB, 16 MB on a CPU; f32 or f64
     Fft,
+    /// Sums of products over named indices, of extents an eighth as long on a CPU; f32
+    Einsum,
     /// Sums of 1/r over many bodies, the tree included; f32 or f64
     Fmm,
     /// Machine textures expanded to pictures
@@ -95,6 +97,7 @@ enum Job {
     Fill,
     Gemm(Problem),
     Fft(bench_fft::Problem),
+    Einsum(bench_einsum::Problem),
     Fmm(bench_fmm::Problem),
     Glyph(Cell),
 }
@@ -106,6 +109,7 @@ impl std::fmt::Display for Job {
             Job::Fill => f.write_str("fill"),
             Job::Gemm(Problem { shape: e, .. }) => write!(f, "gemm {}x{}x{}", e.m, e.n, e.k),
             Job::Fft(problem) => write!(f, "fft {problem}"),
+            Job::Einsum(problem) => write!(f, "einsum {problem}"),
             Job::Fmm(problem) => write!(f, "fmm {problem}"),
             Job::Glyph(cell) => write!(f, "glyph {cell}"),
         }
@@ -195,7 +199,7 @@ pub struct Row {
     pub path: String,
     /// The median time of one, in milliseconds.
     pub ms_median: f64,
-    /// Work over time.
+    /// Work over time; of `einsum`, whose peers are compared by it, the time.
     pub rate: f64,
     /// The rate's unit.
     pub unit: &'static str,
@@ -259,6 +263,9 @@ pub fn run(arguments: &Arguments, options: &Options) -> Result<(), Failure> {
         let problems = options.transforms.problems(&ctx, options.numbers.dtype.into());
         jobs.extend(problems.into_iter().map(Job::Fft));
     }
+    if wanted(Op::Einsum) {
+        jobs.extend(bench_einsum::problems(&ctx).into_iter().map(Job::Einsum));
+    }
     if wanted_so(Op::Fmm) {
         let problems = options.sums.problems(&ctx, options.numbers.dtype.into());
         jobs.extend(problems.into_iter().map(Job::Fmm));
@@ -275,6 +282,7 @@ pub fn run(arguments: &Arguments, options: &Options) -> Result<(), Failure> {
             Job::Fill => bandwidth::fill(&ctx),
             Job::Gemm(problem) => gemm(&ctx, problem).map(Some),
             Job::Fft(problem) => bench_fft::measure(&ctx, &problem).map(Some),
+            Job::Einsum(problem) => bench_einsum::measure(&ctx, &problem).map(Some),
             Job::Fmm(problem) => bench_fmm::measure(&ctx, &problem).map(Some),
             Job::Glyph(cell) => glyph(&ctx, cell).map(Some),
         };

@@ -2,10 +2,12 @@
 
 pub mod bandwidth;
 pub mod bench;
+pub mod bench_einsum;
 pub mod bench_fft;
 pub mod bench_fmm;
 pub mod budgets;
 pub mod doctor;
+pub mod einsum;
 pub mod fft;
 pub mod fmm;
 pub mod gemm;
@@ -23,8 +25,8 @@ use gvpie_core::{Backend, Context, ContextOptions};
 use std::io::IsTerminal;
 use std::path::PathBuf;
 
-/// Compute on any GPU, or on none: matrix products, Fourier transforms, sums over many bodies and
-/// their motion, text as pictures, from the command line.
+/// Compute on any GPU, or on none: matrix products, Fourier transforms, tensor contractions, sums over
+/// many bodies and their motion, text as pictures, from the command line.
 ///
 /// Without a subcommand, gvpie gives a tour: it finds the adapter, tests the driver, and runs one
 /// verified example of each operation.
@@ -61,6 +63,7 @@ Examples:
   gvpie gemm A.npy B.npy -o C.npy          C = A B
   gvpie gemm A.npy B.npy -o C.npy --transpose-b --alpha 2 --beta 1 --c C0.npy
   gvpie fft X.npy -o Y.npy --axes 0,1      as numpy.fft.fftn; --inverse, --real, --norm, --n
+  gvpie einsum 'bij,bjk->bik' A.npy B.npy -o C.npy    as numpy.einsum; --path, --memory-limit
   gvpie spectrogram IN.wav -o OUT.png      a sound as a picture
   gvpie fmm POINTS.npy -o FIELD.npy        potentials and gradients of many charges
   gvpie nbody plummer:10000 --steps 1000 --dt 0.01 --softening 0.01 -o OUT.npy --movie out.gif
@@ -106,6 +109,7 @@ pub enum Command {
     Doctor,
     Gemm(gemm::Options),
     Fft(fft::Options),
+    Einsum(einsum::Options),
     Spectrogram(spectrogram::Options),
     Fmm(fmm::Options),
     Nbody(nbody::Options),
@@ -234,6 +238,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         Some(Command::Doctor) => doctor::run(arguments),
         Some(Command::Gemm(options)) => gemm::run(arguments, options),
         Some(Command::Fft(options)) => fft::run(arguments, options),
+        Some(Command::Einsum(options)) => einsum::run(arguments, options),
         Some(Command::Spectrogram(options)) => spectrogram::run(arguments, options),
         Some(Command::Fmm(options)) => fmm::run(arguments, options),
         Some(Command::Nbody(options)) => nbody::run(arguments, options),

@@ -123,7 +123,7 @@ pub(super) struct Turn {
 impl Loops {
     /// The loops for these terms with the sums over all indices that are not `kept`, and where the
     /// result then lies: as it is told to, or as it suits.
-    pub fn new(indices: &Indices, terms: &[&Layout], kept: Set, result: Target<'_>) -> Made {
+    pub fn of(indices: &Indices, terms: &[&Layout], kept: Set, result: Target<'_>) -> Made {
         let all = terms.iter().fold(kept, |all, term| all.or(term.set));
         let summed = all.without(kept);
         let vector = all.iter().min_by(|&a, &b| {
@@ -259,6 +259,14 @@ impl Loops {
     pub fn steps(&self) -> usize {
         let vectors = if self.along == Along::Sum { self.width } else { 1 };
         count(&self.inner) / vectors
+    }
+
+    /// Additions that a result goes through on a GPU: those of a lane, of the tree, and of a vector.
+    pub fn chain(&self) -> usize {
+        match self.inner.is_empty() {
+            true => 1,
+            false => self.chunk.div_ceil(self.lanes) + self.lanes.ilog2() as usize + 2,
+        }
     }
 
     /// Results that a workgroup computes.

@@ -32,20 +32,20 @@
 //!
 //! ## Accuracy
 //!
-//! With K the number of products that are summed for an element, n operands, u the unit roundoff of the
-//! working type (2⁻²⁴, or 2⁻⁵³ for f64 and complex128) and S = Σ|A·B·…| the magnitude that errors are
-//! relative to, to first order in u, and √2 times that of complex numbers:
+//! With K the additions that an element goes through one after another, n operands, u the unit roundoff
+//! of the working type (2⁻²⁴, or 2⁻⁵³ for f64 and complex128) and S = Σ|A·B·…| the magnitude that errors
+//! are relative to, to first order in u, and √2 times that of complex numbers:
 //!
 //! ```text
 //! |Ŷ − Y| ≤ (K + 8·n)·u·S
 //! ```
 //!
-//! Every index is summed in one step only. A step that sums k products errs by at most (k + 4)·u
-//! ([`gemm`](crate::gemm)), k − 1 roundings of sums and one of the product by loops; the steps' k
-//! multiply to K and so add up to no more than K and one for each step; each of n − 1 steps has up to
-//! three passes more, of a sum before, of parts, and of complex products. Operands of f16 are worked in
-//! f32, and results are rounded to f16 once, which adds 2⁻¹¹·|Y| + 2⁻²⁵. Shaders may take f32's
-//! subnormal numbers for zero, which adds K·n·2⁻¹²⁶. [`proof::bound`] computes all of this.
+//! [`EinsumPath::depth`] is K. A matrix product over k adds k to it and errs by at most (k + 4)·u
+//! ([`gemm`](crate::gemm)); loops add what their longest chain of additions is, which is shorter than
+//! the sum where it is shared among lanes and parts, and round each product once. There are no more
+//! than 2·n steps that multiply or add. Operands of f16 are worked in f32, and results are rounded to
+//! f16 once, which adds 2⁻¹¹·|Y| + 2⁻²⁵. Shaders may take f32's subnormal numbers for zero, which adds
+//! 2⁻¹²⁶ for each product and operand. [`proof::bound`] computes all of this.
 
 mod cpu;
 mod expression;
@@ -58,12 +58,14 @@ mod plan;
 mod product;
 pub mod proof;
 mod recipe;
+mod report;
 #[cfg(test)]
 mod tests;
 
 pub use gpu::kernels;
 pub use path::Order;
-pub use plan::{EinsumPath, EinsumPlan, EinsumStep};
+pub use plan::EinsumPlan;
+pub use report::{EinsumPath, EinsumStep};
 
 use crate::context::Context;
 use crate::element::{DType, Element};

@@ -65,13 +65,15 @@ pub(super) fn search(
     }
     let shrinking = |result: f64, x: f64, y: f64| result - x - y;
     let smallest = |result: f64, _: f64, _: f64| result;
+    let mut least = f64::INFINITY;
     for cost in [&shrinking as &dyn Fn(f64, f64, f64) -> f64, &smallest] {
         let (path, largest) = greedy(indices, inputs, output, cost);
         if largest <= limit {
             return Ok(path);
         }
+        least = least.min(largest);
     }
-    Err(greedy(indices, inputs, output, &smallest).1)
+    Err(least)
 }
 
 /// Operations of all steps.
@@ -207,13 +209,13 @@ fn greedy(
             let mine = |index: usize| u32::from(a.has(index)) + u32::from(b.has(index));
             Set::of(a.or(b).iter().filter(|&i| output.has(i) || holders[i] > mine(i)))
         };
-        let mut best: Option<((bool, f64), [usize; 2])> = None;
+        let mut best: Option<((u8, f64), [usize; 2])> = None;
         for i in 0..left.len() {
             for j in i + 1..left.len() {
                 let (a, b) = (left[i].1, left[j].1);
                 let sizes = [result(a, b), a, b].map(|set| indices.size(set));
-                let rank = (a.and(b).is_empty(), cost(sizes[0], sizes[1], sizes[2]));
-                let better = |&(least, _): &((bool, f64), _)| {
+                let rank = (u8::from(a.and(b).is_empty()), cost(sizes[0], sizes[1], sizes[2]));
+                let better = |&(least, _): &((u8, f64), _)| {
                     rank.0 < least.0 || rank.0 == least.0 && rank.1 < least.1
                 };
                 if best.as_ref().is_none_or(better) {

@@ -16,6 +16,9 @@ const ARITHMETIC: f64 = 2e13;
 /// How many times as long an operand takes that has no neighbours along rows nor columns.
 const SCATTERED: f64 = 8.0;
 
+/// How many times as long a product with vectors is taken to be.
+const VECTORS: f64 = 1.25;
+
 /// A batch of matrix products.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Product {
@@ -51,7 +54,8 @@ struct Groups {
     k: Set,
 }
 
-/// The fastest way, as predicted; `None` where nothing is summed over both operands.
+/// The fastest way, as predicted; `None` where nothing is summed over both operands, or where all else
+/// is a batch.
 pub(super) fn fit(
     indices: &Indices,
     [a, b]: [&Layout; 2],
@@ -65,9 +69,11 @@ pub(super) fn fit(
         n: b.set.without(a.set),
         k: both.without(kept),
     };
-    if groups.k.is_empty() {
+    if groups.k.is_empty() || groups.m.is_empty() && groups.n.is_empty() {
         return None;
     }
+    // Loops read a matrix that meets vectors as fast as memory gives it.
+    let handicap = if groups.m.is_empty() || groups.n.is_empty() { VECTORS } else { 1.0 };
     let mut best: Option<Fit> = None;
     for groups in divisions(indices, groups) {
         for copied in 0..8_u8 {
@@ -79,7 +85,7 @@ pub(super) fn fit(
             }
         }
     }
-    best
+    best.map(|fit| Fit { seconds: fit.seconds * handicap, ..fit })
 }
 
 /// The groups as they are and, without a batch, with some rows or columns as the batch.
@@ -124,6 +130,9 @@ fn arrange(
     // Each group's order: that of the operands that are taken as they lie, else that of one which is
     // copied, so that the copy's neighbours stay neighbours.
     let order = |group: Set, holders: [bool; 3]| -> Option<Vec<usize>> {
+        if group.is_empty() {
+            return Some(Vec::new());
+        }
         let all = [Some(a), Some(b), fixed];
         let held = |of: [Option<&'_ Layout>; 3]| -> Vec<Layout> {
             let held = of.iter().zip(holders).filter(|(_, holds)| *holds);

@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::shape::{Shape, span};
 use half::f16;
 use num_complex::Complex;
+use rayon::prelude::*;
 
 /// How an operand of a [`Case`] lies in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -50,29 +51,119 @@ pub struct Outcome {
 /// What outputs hold before, to show elements that were not written (or must not be).
 const SENTINEL: f64 = 1234.0;
 
-/// The error that the [module](super) allows for an element: `operands` of type `element`, `products`
-/// summed, the exact value's magnitude, and the sum of the products' magnitudes.
+/// The error that the [module](super) allows for an element: `operands` of type `element`, `depth`
+/// additions one after another, `products` in all, the exact value's magnitude, and the sum of the
+/// products' magnitudes.
 ///
 /// ```
-/// use gvpie_core::{DType, einsum::proof::bound};
+/// use gvpie_core::{DType, einsum::proof::{Sum, bound}};
 /// let u = 2.0_f64.powi(-24);
-/// let allowed = bound(DType::F32, 2, 100, 3.0, 7.0);
-/// assert!((allowed - 116.0 * u * 7.0).abs() < 1e-9);
-/// assert!(bound(DType::F16, 2, 100, 3.0, 7.0) > 3.0 / 2048.0);
+/// let sum = Sum { value: 3.0.into(), magnitude: 7.0, products: 100 };
+/// assert!((bound(DType::F32, 2, 100, &sum) - 116.0 * u * 7.0).abs() < 1e-9);
+/// assert!(bound(DType::F16, 2, 100, &sum) > 3.0 / 2048.0);
 /// ```
-pub fn bound(element: DType, operands: usize, products: usize, value: f64, magnitude: f64) -> f64 {
+pub fn bound(element: DType, operands: usize, depth: usize, sum: &Sum) -> f64 {
     let (u, smallest) = match element {
         DType::F64 | DType::C128 => (DType::F64.unit_roundoff(), 0.0),
         _ => (DType::F32.unit_roundoff(), 2.0_f64.powi(-126)),
     };
-    let steps = products as f64 + 8.0 * operands as f64;
-    let sums = steps * u * magnitude + products as f64 * operands as f64 * smallest;
+    let flushed = (sum.products * operands) as f64 * smallest;
+    let sums = (depth as f64 + 8.0 * operands as f64) * u * sum.magnitude + flushed;
     match element {
-        DType::F16 => sums + DType::F16.unit_roundoff() * (value + sums) + 2.0_f64.powi(-25),
+        DType::F16 => {
+            sums + DType::F16.unit_roundoff() * (sum.value.norm() + sums) + 2.0_f64.powi(-25)
+        }
         DType::C64 | DType::C128 => std::f64::consts::SQRT_2 * sums,
         _ => sums,
     }
 }
+
+/// An element of a result in f64.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Sum {
+    /// The sum of the products.
+    pub value: Complex<f64>,
+    /// The sum of their magnitudes.
+    pub magnitude: f64,
+    /// How many there are.
+    pub products: usize,
+}
+
+/// A contraction by its definition, element by element.
+#[derive(Debug, Clone)]
+pub struct Definition {
+    /// Of the result's indices, then of those summed over.
+    extents: Vec<usize>,
+    rank: usize,
+    /// Of each operand, dense, along these.
+    strides: Vec<Vec<usize>>,
+}
+
+impl Definition {
+    /// Of a problem with operands of these shapes.
+    ///
+    /// # Errors
+    /// [`Error::Expression`].
+    pub fn new(problem: &Einsum, shapes: &[Shape]) -> Result<Self> {
+        let bound = Expression::parse(&problem.expression)?.bind(shapes)?;
+        let Bound { indices, inputs, output } = &bound;
+        let mut order = output.clone();
+        order.extend((0..indices.extents.len()).filter(|index| !output.contains(index)));
+        let stride = |operand: usize, index: usize| -> usize {
+            let strides = shapes[operand].strides();
+            let axes = inputs[operand].iter().zip(strides);
+            axes.filter(|(axis, _)| **axis == Some(index)).map(|(_, stride)| stride).sum()
+        };
+        let strides = |operand: usize| order.iter().map(|&i| stride(operand, i)).collect();
+        Ok(Definition {
+            extents: order.iter().map(|&index| indices.extents[index]).collect(),
+            rank: output.len(),
+            strides: (0..shapes.len()).map(strides).collect(),
+        })
+    }
+
+    /// How many elements the result has.
+    pub fn results(&self) -> usize {
+        self.extents[..self.rank].iter().product()
+    }
+
+    /// The element of this number, row-major, of operands that `read` gives elements of: operand, and
+    /// number of the element.
+    pub fn element(
+        &self,
+        number: usize,
+        read: impl Fn(usize, usize) -> Complex<f64> + Sync,
+    ) -> Sum {
+        let products: usize = self.extents[self.rank..].iter().product();
+        let add = |mut sum: Sum, product: usize| {
+            let mut number = number * products + product;
+            let mut at = vec![0; self.strides.len()];
+            for (axis, &extent) in self.extents.iter().enumerate().rev() {
+                let i = number % extent;
+                number /= extent;
+                at.iter_mut().zip(&self.strides).for_each(|(at, s)| *at += i * s[axis]);
+            }
+            let factors = at.iter().enumerate().map(|(operand, &at)| read(operand, at));
+            let term: Complex<f64> = factors.product();
+            sum.value += term;
+            sum.magnitude += term.norm();
+            sum.products += 1;
+            sum
+        };
+        let parts: Vec<Sum> = (0..products.div_ceil(PART))
+            .into_par_iter()
+            .map(|part| (part * PART..products.min((part + 1) * PART)).fold(Sum::default(), add))
+            .collect();
+        parts.into_iter().fold(Sum::default(), |all, part| Sum {
+            value: all.value + part.value,
+            magnitude: all.magnitude + part.magnitude,
+            products: all.products + part.products,
+        })
+    }
+}
+
+/// Products that a thread sums at a time.
+const PART: usize = 1 << 16;
 
 impl Case {
     /// A case with dense operands.
@@ -130,7 +221,8 @@ impl Case {
             .zip(inputs)
             .map(|((_, data), grid)| grid.places().map(|at| data[at].wide()).collect())
             .collect();
-        let expected = self.oracle(&dense)?;
+        let definition = Definition::new(&self.problem, &self.shapes)?;
+        let depth = plan.path().depth();
         let fault = |message: String| Error::Internal {
             what: format!("einsum '{}': {}", self.problem.expression, self.why),
             message,
@@ -139,7 +231,10 @@ impl Case {
         output.places().for_each(|at| inside[at] = true);
         let result: Vec<Complex<f64>> = output.places().map(|at| after[at].wide()).collect();
         let mut worst = 0.0_f64;
-        for (at, (found, (value, allowed))) in result.iter().zip(&expected).enumerate() {
+        for (at, found) in result.iter().enumerate() {
+            let sum = definition.element(at, |operand, at| dense[operand][at]);
+            let allowed = bound(self.problem.element, self.shapes.len(), depth, &sum);
+            let value = sum.value;
             let error = (found - value).norm();
             let share = if error == 0.0 { 0.0 } else { error / allowed };
             // NaN is no error that is allowed.
@@ -153,47 +248,6 @@ impl Case {
             Some(at) => Err(fault(format!("element {at}, outside the result, was written"))),
             None => Ok(Outcome { worst, result }),
         }
-    }
-
-    /// The sums of the definition in f64, with the bound of each.
-    fn oracle(&self, operands: &[Vec<Complex<f64>>]) -> Result<Vec<(Complex<f64>, f64)>> {
-        let bound_to = Expression::parse(&self.problem.expression)?.bind(&self.shapes)?;
-        let Bound { indices, inputs, output } = &bound_to;
-        let mut order = output.clone();
-        order.extend((0..indices.extents.len()).filter(|index| !output.contains(index)));
-        let extents: Vec<usize> = order.iter().map(|&index| indices.extents[index]).collect();
-        let stride = |operand: usize, index: usize| -> usize {
-            let strides = self.shapes[operand].strides();
-            let mine =
-                inputs[operand].iter().zip(strides).filter(|(axis, _)| **axis == Some(index));
-            mine.map(|(_, stride)| stride).sum()
-        };
-        let strides: Vec<Vec<usize>> = (0..operands.len())
-            .map(|operand| order.iter().map(|&index| stride(operand, index)).collect())
-            .collect();
-        let results: usize = extents[..output.len()].iter().product();
-        let products: usize = extents[output.len()..].iter().product();
-        let mut all = Vec::with_capacity(results);
-        for result in 0..results {
-            let (mut value, mut magnitude) = (Complex::default(), 0.0);
-            for product in 0..products {
-                let mut number = result * products + product;
-                let mut at = vec![0; operands.len()];
-                for (axis, &extent) in extents.iter().enumerate().rev() {
-                    let i = number % extent;
-                    number /= extent;
-                    at.iter_mut().zip(&strides).for_each(|(at, strides)| *at += i * strides[axis]);
-                }
-                let factors = operands.iter().zip(&at).map(|(operand, &at)| operand[at]);
-                let term: Complex<f64> = factors.product();
-                value += term;
-                magnitude += term.norm();
-            }
-            let element = self.problem.element;
-            let allowed = bound(element, operands.len(), products, value.norm(), magnitude);
-            all.push((value, allowed));
-        }
-        Ok(all)
     }
 }
 

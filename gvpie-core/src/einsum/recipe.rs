@@ -32,6 +32,9 @@ pub(super) enum Work {
     Product(Product),
 }
 
+/// How many times as many operations one contraction of all operands may take and pairs gain nothing.
+const GAIN: f64 = 1.25;
+
 /// Elements from which an operand that lies badly is turned first: fewer stay in caches.
 const WORTH_A_TURN: f64 = 65_536.0;
 
@@ -44,6 +47,8 @@ pub(super) struct Step {
     /// The contraction that it is, or is a part of, as an expression of its own.
     pub shown: String,
     pub operations: f64,
+    /// The most additions in a row that a result goes through.
+    pub depth: usize,
 }
 
 /// All steps, and the bytes of each space that they use.
@@ -55,8 +60,8 @@ pub(super) struct Recipe {
     pub seconds: f64,
 }
 
-/// The steps for these operands along a path; where one contraction of all operands at once takes no
-/// longer, that one. Long sums are `divided` among workgroups in steps of their own.
+/// The steps for these operands along a path; where pairs gain nothing, one contraction of all operands
+/// at once. Long sums are `divided` among workgroups in steps of their own.
 pub(super) fn choose(
     indices: &Indices,
     inputs: &[Layout],
@@ -93,7 +98,10 @@ pub(super) fn choose(
     if terms.len() > 2 && terms.len() <= MOST_TERMS {
         let mut once = new();
         once.loops(terms, output.set, Some(goal));
-        if once.seconds < pairs.seconds {
+        let operations =
+            |kitchen: &Kitchen| -> f64 { kitchen.steps.iter().map(|step| step.operations).sum() };
+        let gained = operations(&once) > GAIN * operations(&pairs);
+        if !gained && once.seconds < pairs.seconds {
             return once.finish();
         }
     }
@@ -197,7 +205,9 @@ impl Kitchen {
                 };
                 let work = Work::Product(fit.product);
                 let (result_of, label) = (result.clone(), shown.clone());
-                self.steps.push(Step { terms, result: result_of, work, shown, operations });
+                let depth = self.indices.count(sets[0].and(sets[1]).without(kept).iter());
+                let step = Step { terms, result: result_of, work, shown, operations, depth };
+                self.steps.push(step);
                 match to {
                     Some(goal) if !direct => self.emit(vec![result], kept, Some(goal), &label, 0.0),
                     _ => result,
@@ -246,12 +256,12 @@ impl Kitchen {
             let badly = |indices: &Indices, layout: &Layout| {
                 layout.stride(vector) > 1 && indices.size(layout.set) >= WORTH_A_TURN
             };
-            for at in 0..terms.len() {
-                if badly(&self.indices, &terms[at].layout) {
-                    let mut order = terms[at].layout.order(terms[at].layout.set);
+            for term in &mut terms {
+                if badly(&self.indices, &term.layout) {
+                    let mut order = term.layout.order(term.layout.set);
                     order.retain(|&index| index != vector);
                     order.push(vector);
-                    terms[at] = self.copy(terms[at].clone(), &order, shown);
+                    *term = self.copy(term.clone(), &order, shown);
                 }
             }
             if let Some(goal) = &to
@@ -272,8 +282,16 @@ impl Kitchen {
                 order.extend(parted.layout.order(parted.layout.set));
                 let sums = self.space(&order, parted.layout.dtype);
                 let result = Term { place: Place::Space(space), layout: parted.layout };
-                let work = Work::Loops(parted.loops, None);
-                self.steps.push(Step { terms, result, work, shown: shown.into(), operations });
+                let chain = parted.loops.chain();
+                let (work, depth) = (Work::Loops(parted.loops, None), chain);
+                self.steps.push(Step {
+                    terms,
+                    result,
+                    work,
+                    shown: shown.into(),
+                    operations,
+                    depth,
+                });
                 return self.emit(vec![sums], kept, to, shown, 0.0);
             }
         }
@@ -283,14 +301,15 @@ impl Kitchen {
         };
         let loops = made.loops.whole();
         let turn = loops.turn();
+        let depth = if self.divided { loops.chain() } else { loops::count(&loops.inner) };
         let (work, shown) = (Work::Loops(loops, turn), shown.into());
-        self.steps.push(Step { terms, result: result.clone(), work, shown, operations });
+        self.steps.push(Step { terms, result: result.clone(), work, shown, operations, depth });
         result
     }
 
     fn make(&self, terms: &[Term], kept: Set, target: Target<'_>) -> Made {
         let layouts: Vec<&Layout> = terms.iter().map(|term| &term.layout).collect();
-        Loops::new(&self.indices, &layouts, kept, target)
+        Loops::of(&self.indices, &layouts, kept, target)
     }
 
     /// The steps, and which of them can have the same memory: a space is free again after the last
@@ -307,8 +326,8 @@ impl Kitchen {
         let until: Vec<usize> = (0..spaces.len()).map(last).collect();
         let mut held: Vec<(u64, usize)> = Vec::new(); // bytes, and the last step to read them
         let mut found: Vec<Option<usize>> = vec![None; spaces.len()];
-        for at in 0..steps.len() {
-            let Place::Space(space) = steps[at].result.place else { continue };
+        for (at, step) in steps.iter().enumerate() {
+            let Place::Space(space) = step.result.place else { continue };
             let wanted = bytes(spaces[space]);
             // The free one that fits best: the least that is large enough, else the largest.
             let free = (0..held.len()).filter(|&i| held[i].1 < at);

@@ -1,0 +1,248 @@
+//! `gvpie einsum`: sums of products of NumPy files.
+
+use super::{Arguments, Choice, Failure};
+use crate::npy::{self, Array, Data, Float, Numbers, Uploaded};
+use crate::output::{PendingFile, print};
+use crate::size;
+use clap::{Args, ValueEnum};
+use gvpie_core::einsum::{EinsumPath, EinsumPlan, Order};
+use gvpie_core::{Backend, Complex, Context, DType, Einsum, Element, Error, Shape, f16};
+use std::path::PathBuf;
+use std::time::Instant;
+
+/// Contract arrays in NumPy files: as numpy.einsum.
+///
+/// The expression names the axes of each array by letters; letters that the result does not name are
+/// summed over. Without '->' the result has the letters that occur once. '...' stands for the axes
+/// that are left, and is broadcast; a letter twice in an array is its diagonal.
+///
+/// Files are .npy, C or Fortran order, of f16, f32, f64, complex64 or complex128. The result has the
+/// type that NumPy would give it, and is written whole or not at all.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Options {
+    /// What to compute, as in 'bij,bjk->bik'
+    pub expression: String,
+    /// The arrays
+    #[arg(value_name = "A.npy", required = true)]
+    pub inputs: Vec<PathBuf>,
+    /// Where to write the result
+    #[arg(short, long, value_name = "C.npy", required_unless_present = "path")]
+    pub output: Option<PathBuf>,
+    /// Print the order of contractions, what each costs and how it is computed, and compute nothing
+    #[arg(long, conflicts_with = "output")]
+    pub path: bool,
+    /// The most bytes that an intermediate result may have, as in 2GiB
+    #[arg(long, value_name = "SIZE", value_parser = size::parse)]
+    pub memory_limit: Option<u64>,
+    /// How the order of contractions is searched: the best of few arrays and greedily of many (auto),
+    /// the best, or greedily
+    #[arg(
+        long,
+        value_enum,
+        hide_possible_values = true,
+        default_value = "auto",
+        value_name = "auto|optimal|greedy"
+    )]
+    pub order: OrderName,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  gvpie einsum 'bij,bjk->bik' A.npy B.npy -o C.npy   a batch of matrix products
+  gvpie einsum 'ij,j->i' A.npy X.npy -o Y.npy        a matrix times a vector
+  gvpie einsum 'ii' A.npy -o TRACE.npy               a trace
+  gvpie einsum '...ij->...ji' A.npy -o T.npy         transposes
+  gvpie einsum 'ij,jk,kl->il' A.npy B.npy C.npy --path --memory-limit 2GiB";
+
+/// [`Order`] on the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[allow(missing_docs)]
+pub enum OrderName {
+    Auto,
+    Optimal,
+    Greedy,
+}
+
+impl From<OrderName> for Order {
+    fn from(name: OrderName) -> Self {
+        match name {
+            OrderName::Auto => Order::Auto,
+            OrderName::Optimal => Order::Optimal,
+            OrderName::Greedy => Order::Greedy,
+        }
+    }
+}
+
+/// Runs the subcommand.
+///
+/// # Errors
+/// [`Failure`], naming the file or the place in the expression.
+pub fn run(arguments: &Arguments, options: &Options) -> Result<(), Failure> {
+    let arrays: Vec<Array<Numbers>> =
+        options.inputs.iter().map(|path| Array::read(path)).collect::<Result<_, _>>()?;
+    let dtypes: Vec<DType> = arrays.iter().map(|array| array.data.dtype()).collect();
+    let dtype = promoted(&dtypes);
+    let mut problem = Einsum::new(&options.expression).element(dtype).order(options.order.into());
+    if let Some(bytes) = options.memory_limit {
+        problem = problem.memory_limit(bytes);
+    }
+    let shapes: Vec<Shape> = arrays.iter().map(|array| array.shape.clone()).collect();
+    let path = problem.path(&shapes)?;
+    let Some(to) = options.output.as_ref().filter(|_| !options.path) else {
+        let text = match arguments.json {
+            true => format!("{}\n", json(&path)),
+            false => path.to_string(),
+        };
+        return Ok(print(&text)?);
+    };
+    let output = |source| Failure::Output { path: to.clone(), source };
+    let mut file = PendingFile::create(to).map_err(output)?;
+
+    let mut ctx = arguments.context()?;
+    if arguments.backend == Choice::Auto
+        && let Err(reason @ (Error::Unsupported { .. } | Error::Limit { .. })) =
+            problem.plan(&ctx, &shapes)
+    {
+        eprintln!("gvpie: computing on the CPU: {reason}");
+        ctx = Context::on(Backend::Cpu)?;
+    }
+    let bar = super::progress(1).with_message(format!("contracting on {}", ctx.adapter()));
+    bar.enable_steady_tick(std::time::Duration::from_secs(1));
+    let start = Instant::now();
+    let plan = problem.plan(&ctx, &shapes)?;
+    let run = match dtype {
+        DType::F16 => contract::<f16>,
+        DType::F64 => contract::<f64>,
+        DType::C64 => contract::<Complex<f32>>,
+        DType::C128 => contract::<Complex<f64>>,
+        _ => contract::<f32>,
+    };
+    run(&ctx, &plan, arrays, &mut file).map_err(|failure| match failure {
+        Failure::Stdout(source) => output(source),
+        other => other,
+    })?;
+    let seconds = start.elapsed().as_secs_f64();
+    file.finish().map_err(output)?;
+    bar.finish_and_clear();
+
+    let (shape, how) = (plan.shape(), plan.path());
+    let report = if arguments.json {
+        let mut report = json(&how);
+        if let Some(fields) = report.as_object_mut() {
+            fields.insert("shape".into(), shape.dims().into());
+            fields.insert("dtype".into(), dtype.name().into());
+            fields.insert("adapter".into(), ctx.adapter().into());
+            fields.insert("seconds".into(), seconds.into());
+            fields.insert("output".into(), to.to_string_lossy().into());
+        }
+        format!("{report}\n")
+    } else {
+        let name = to.display();
+        format!("{name}: {shape} {dtype}, {} on {}, {seconds:.3} s\n", works(&how), ctx.adapter())
+    };
+    Ok(print(&report)?)
+}
+
+/// How the steps are computed, in one line.
+pub(super) fn works(path: &EinsumPath) -> String {
+    let works: Vec<&str> = path.steps().iter().map(|step| &step.work[..]).collect();
+    if works.is_empty() { "nothing to do".into() } else { works.join("; ") }
+}
+
+fn json(path: &EinsumPath) -> serde_json::Value {
+    let steps: Vec<_> = path
+        .steps()
+        .iter()
+        .map(|step| {
+            serde_json::json!({
+                "contraction": step.expression,
+                "operations": step.operations,
+                "bytes": step.bytes,
+                "by": step.work,
+            })
+        })
+        .collect();
+    serde_json::json!({
+        "op": "einsum",
+        "expression": path.expression(),
+        "operations": path.operations(),
+        "naive_operations": path.naive_operations(),
+        "largest_intermediate": path.largest_intermediate(),
+        "workspace": path.workspace(),
+        "steps": steps,
+    })
+}
+
+/// The type that holds all elements, as NumPy promotes them.
+fn promoted(dtypes: &[DType]) -> DType {
+    let has = |wanted: &[DType]| dtypes.iter().any(|dtype| wanted.contains(dtype));
+    let double = has(&[DType::F64, DType::C128]);
+    match (has(&[DType::C64, DType::C128]), double) {
+        (true, true) => DType::C128,
+        (true, false) => DType::C64,
+        (false, true) => DType::F64,
+        (false, false) if has(&[DType::F32]) => DType::F32,
+        (false, false) => DType::F16,
+    }
+}
+
+/// An element that every file's elements can be turned into.
+trait Take: Element + npyz::AutoSerialize {
+    fn take(numbers: Numbers) -> Vec<Self>;
+}
+
+macro_rules! take {
+    ($($float:ty, $complex:ident);*) => {$(
+        impl Take for Complex<$float> {
+            fn take(numbers: Numbers) -> Vec<Self> {
+                let wide = |z: Complex<f32>| Complex::new(z.re.into(), z.im.into());
+                match numbers {
+                    Numbers::Real(data) => {
+                        <$float as Float>::take(data).into_iter().map(Complex::from).collect()
+                    }
+                    Numbers::C64(z) => z.into_iter().map(wide).collect(),
+                    // Never narrowed: with one such array the type is this.
+                    Numbers::C128(z) => {
+                        z.into_iter().map(|z| Complex::new(z.re as $float, z.im as $float)).collect()
+                    }
+                }
+            }
+        }
+    )*};
+}
+take!(f32, C64; f64, C128);
+
+macro_rules! take_real {
+    ($($float:ty),*) => {$(
+        impl Take for $float {
+            fn take(numbers: Numbers) -> Vec<Self> {
+                let real = match numbers {
+                    Numbers::Real(data) => data,
+                    // Never so: with one such array the type is complex.
+                    Numbers::C64(z) => Data::F32(z.into_iter().map(|z| z.re).collect()),
+                    Numbers::C128(z) => Data::F64(z.into_iter().map(|z| z.re).collect()),
+                };
+                <$float as Float>::take(real)
+            }
+        }
+    )*};
+}
+take_real!(f16, f32, f64);
+
+fn contract<T: Take>(
+    ctx: &Context,
+    plan: &EinsumPlan,
+    arrays: Vec<Array<Numbers>>,
+    file: &mut PendingFile,
+) -> Result<(), Failure> {
+    let mut uploaded = Vec::new();
+    for array in arrays {
+        let strides = array.strides();
+        uploaded.push(Uploaded::new(ctx, &array.shape, strides, &T::take(array.data))?);
+    }
+    let views = uploaded.iter().map(Uploaded::view).collect::<Result<Vec<_>, _>>()?;
+    let mut y = ctx.zeros::<T>(plan.shape())?;
+    plan.run(&views, &mut y)?;
+    Ok(npy::write(file, plan.shape(), &y.download()?)?)
+}
