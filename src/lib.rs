@@ -13,5 +13,4 @@ pub mod movie;
 pub mod npy;
 pub mod output;
 pub mod png;
-pub mod size;
 pub mod wav;

@@ -1,13 +1,16 @@
 //! `gvpie einsum`: sums of products of NumPy files.
 
+use super::budgets::{self, Budgets};
 use super::{Arguments, Choice, Failure};
-use crate::npy::{self, Array, Data, Float, Numbers, Uploaded};
+use crate::bytes;
+use crate::npy::{self, Array, Data, Float, Header, Numbers, Uploaded};
 use crate::output::{PendingFile, print};
-use crate::size;
 use clap::{Args, ValueEnum};
 use gvpie_core::einsum::{EinsumPath, EinsumPlan, Order};
-use gvpie_core::{Backend, Complex, Context, DType, Einsum, Element, Error, Shape, f16};
-use std::path::PathBuf;
+use gvpie_core::{
+    Backend, Complex, Context, ContextOptions, DType, Einsum, Element, Error, Shape, f16,
+};
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 /// Contract arrays in NumPy files: as numpy.einsum.
@@ -33,7 +36,7 @@ pub struct Options {
     #[arg(long, conflicts_with = "output")]
     pub path: bool,
     /// The most bytes that an intermediate result may have, as in 2GiB
-    #[arg(long, value_name = "SIZE", value_parser = size::parse)]
+    #[arg(long, value_name = "SIZE", value_parser = bytes::parse)]
     pub memory_limit: Option<u64>,
     /// How the order of contractions is searched: the best of few arrays and greedily of many (auto),
     /// the best, or greedily
@@ -45,6 +48,19 @@ pub struct Options {
         value_name = "auto|optimal|greedy"
     )]
     pub order: OrderName,
+    /// How much memory to take
+    #[command(flatten)]
+    pub budgets: Budgets,
+}
+
+impl Options {
+    fn problem(&self, dtype: DType) -> Einsum {
+        let problem = Einsum::new(&self.expression).element(dtype).order(self.order.into());
+        match self.memory_limit {
+            Some(bytes) => problem.memory_limit(bytes),
+            None => problem,
+        }
+    }
 }
 
 const EXAMPLES: &str = "\
@@ -53,7 +69,9 @@ Examples:
   gvpie einsum 'ij,j->i' A.npy X.npy -o Y.npy        a matrix times a vector
   gvpie einsum 'ii' A.npy -o TRACE.npy               a trace
   gvpie einsum '...ij->...ji' A.npy -o T.npy         transposes
-  gvpie einsum 'ij,jk,kl->il' A.npy B.npy C.npy --path --memory-limit 2GiB";
+  gvpie einsum 'ij,jk,kl->il' A.npy B.npy C.npy --path --memory-limit 2GiB
+  gvpie einsum 'ij,jk->ik' A.npy B.npy -o C.npy --device-budget 512MiB --host-budget 1GiB
+                                                     arrays that do not fit, in blocks";
 
 /// [`Order`] on the command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -79,14 +97,33 @@ impl From<OrderName> for Order {
 /// # Errors
 /// [`Failure`], naming the file or the place in the expression.
 pub fn run(arguments: &Arguments, options: &Options) -> Result<(), Failure> {
+    if !options.path
+        && let Some(to) = &options.output
+        && options.inputs.iter().all(|path| budgets::is_in_blocks(path))
+    {
+        let heads: Vec<Header> = options
+            .inputs
+            .iter()
+            .map(|path| Header::read::<Numbers>(path))
+            .collect::<Result<_, _>>()?;
+        let ctx = arguments.context_with(options.budgets.apply(arguments.context_options()?))?;
+        let dtype = promoted(&heads.iter().map(|head| head.dtype).collect::<Vec<_>>());
+        let shapes: Vec<Shape> = heads.iter().map(|head| head.shape.clone()).collect();
+        let problem = options.problem(dtype);
+        let result = problem.shape(&shapes)?;
+        let bytes = |shape: &Shape| {
+            (shape.len().unwrap_or(usize::MAX) as u64).saturating_mul(dtype.size() as u64)
+        };
+        let all = shapes.iter().chain([&result]).map(bytes).fold(0, u64::saturating_add);
+        if options.budgets.exceeded_by(&ctx, all) {
+            return run_paged(arguments, options, ctx, &problem, &heads, to);
+        }
+    }
     let arrays: Vec<Array<Numbers>> =
         options.inputs.iter().map(|path| Array::read(path)).collect::<Result<_, _>>()?;
     let dtypes: Vec<DType> = arrays.iter().map(|array| array.data.dtype()).collect();
     let dtype = promoted(&dtypes);
-    let mut problem = Einsum::new(&options.expression).element(dtype).order(options.order.into());
-    if let Some(bytes) = options.memory_limit {
-        problem = problem.memory_limit(bytes);
-    }
+    let problem = options.problem(dtype);
     let shapes: Vec<Shape> = arrays.iter().map(|array| array.shape.clone()).collect();
     let path = problem.path(&shapes)?;
     let Some(to) = options.output.as_ref().filter(|_| !options.path) else {
@@ -99,7 +136,7 @@ pub fn run(arguments: &Arguments, options: &Options) -> Result<(), Failure> {
     let output = |source| Failure::Output { path: to.clone(), source };
     let mut file = PendingFile::create(to).map_err(output)?;
 
-    let mut ctx = arguments.context()?;
+    let mut ctx = arguments.context_with(options.budgets.apply(arguments.context_options()?))?;
     if arguments.backend == Choice::Auto
         && let Err(reason @ (Error::Unsupported { .. } | Error::Limit { .. })) =
             problem.plan(&ctx, &shapes)
@@ -126,22 +163,82 @@ pub fn run(arguments: &Arguments, options: &Options) -> Result<(), Failure> {
     file.finish().map_err(output)?;
     bar.finish_and_clear();
 
-    let (shape, how) = (plan.shape(), plan.path());
-    let report = if arguments.json {
-        let mut report = json(&how);
-        if let Some(fields) = report.as_object_mut() {
-            fields.insert("shape".into(), shape.dims().into());
-            fields.insert("dtype".into(), dtype.name().into());
-            fields.insert("adapter".into(), ctx.adapter().into());
-            fields.insert("seconds".into(), seconds.into());
-            fields.insert("output".into(), to.to_string_lossy().into());
-        }
-        format!("{report}\n")
+    let (how, shape) = (plan.path(), plan.shape());
+    let text = if arguments.json {
+        written(json(&how), to, shape, dtype, &ctx, seconds, None)
     } else {
         let name = to.display();
         format!("{name}: {shape} {dtype}, {} on {}, {seconds:.3} s\n", works(&how), ctx.adapter())
     };
-    Ok(print(&report)?)
+    Ok(print(&text)?)
+}
+
+/// The same block after block, from and to files in blocks.
+fn run_paged(
+    arguments: &Arguments,
+    options: &Options,
+    mut ctx: Context,
+    problem: &Einsum,
+    heads: &[Header],
+    to: &Path,
+) -> Result<(), Failure> {
+    let output = |source| Failure::Output { path: to.into(), source };
+    let shapes: Vec<Shape> = heads.iter().map(|head| head.shape.clone()).collect();
+    let mut file = PendingFile::create(to).map_err(output)?;
+    if arguments.backend == Choice::Auto
+        && let Err(reason @ Error::Unsupported { .. }) = problem.plan_paged(&ctx, &shapes)
+    {
+        eprintln!("gvpie: computing on the CPU: {reason}");
+        let budgets = options.budgets.apply(arguments.context_options()?);
+        ctx = arguments.context_with(ContextOptions { backend: Some(Backend::Cpu), ..budgets })?;
+    }
+    let bar = super::progress(1).with_message(format!("contracting on {}", ctx.adapter()));
+    bar.enable_steady_tick(std::time::Duration::from_secs(1));
+    let start = Instant::now();
+    let plan = problem.plan_paged(&ctx, &shapes)?;
+    super::paged::einsum(&ctx, &plan, heads, &mut file).map_err(|failure| match failure {
+        Failure::Stdout(source) => output(source),
+        other => other,
+    })?;
+    let seconds = start.elapsed().as_secs_f64();
+    file.finish().map_err(output)?;
+    bar.finish_and_clear();
+
+    let dtype = promoted(&heads.iter().map(|head| head.dtype).collect::<Vec<_>>());
+    let (shape, blocks) = (plan.shape(), plan.blocks());
+    let text = if arguments.json {
+        let how = serde_json::json!({
+            "op": "einsum",
+            "expression": problem.expression(),
+            "blocks": blocks,
+        });
+        written(how, to, &shape, dtype, &ctx, seconds, Some(budgets::moved(&ctx)))
+    } else {
+        let name = to.display();
+        format!("{name}: {shape} {dtype}, {blocks} blocks on {}, {seconds:.3} s\n", ctx.adapter())
+    };
+    Ok(print(&text)?)
+}
+
+/// A report of what is in a file.
+fn written(
+    mut report: serde_json::Value,
+    to: &Path,
+    shape: &Shape,
+    dtype: DType,
+    ctx: &Context,
+    seconds: f64,
+    moved: Option<serde_json::Value>,
+) -> String {
+    report["shape"] = shape.dims().into();
+    report["dtype"] = dtype.name().into();
+    report["adapter"] = ctx.adapter().into();
+    report["seconds"] = seconds.into();
+    report["output"] = to.to_string_lossy().into();
+    if let Some(moved) = moved {
+        report["moved"] = moved;
+    }
+    format!("{report}\n")
 }
 
 /// How the steps are computed, in one line.

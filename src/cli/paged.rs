@@ -5,6 +5,7 @@ use super::Failure;
 use super::gemm::Products;
 use crate::npy::{Converted, Float, Header};
 use crate::output::PendingFile;
+use gvpie_core::einsum::PagedEinsum;
 use gvpie_core::paged::FileSource;
 use gvpie_core::{Complex, Context, DType, Element, Error, Fft, Paged, Shape, f16};
 use npyz::WriterBuilder;
@@ -200,4 +201,69 @@ fn fft_y<X: Element, Y: Element + npyz::AutoSerialize>(
     problem.plan_paged(ctx)?.run(x, &mut y)?;
     write(file, &y)?;
     Ok("axis after axis in slabs of lines".into())
+}
+
+/// Contracts files into another.
+pub(super) fn einsum(
+    ctx: &Context,
+    plan: &PagedEinsum,
+    inputs: &[Header],
+    file: &mut PendingFile,
+) -> Result<(), Failure> {
+    let contract = match plan.problem().dtype() {
+        DType::F16 => contract::<f16>,
+        DType::F64 => contract::<f64>,
+        DType::C64 => contract::<Complex<f32>>,
+        DType::C128 => contract::<Complex<f64>>,
+        _ => contract::<f32>,
+    };
+    contract(ctx, plan, inputs, file)
+}
+
+fn contract<T: Lift>(
+    ctx: &Context,
+    plan: &PagedEinsum,
+    inputs: &[Header],
+    file: &mut PendingFile,
+) -> Result<(), Failure> {
+    let paged = |x: &Header| {
+        if x.fortran && x.shape.rank() > 1 {
+            return Err(Error::Unsupported {
+                what: format!("{} in Fortran order, which does not fit", x.path.display()),
+                reason: "numpy.ascontiguousarray brings it to row-major order".into(),
+            });
+        }
+        T::paged(ctx, x)
+    };
+    let operands = inputs.iter().map(paged).collect::<Result<Vec<_>, _>>()?;
+    let mut y = ctx.paged::<T>(plan.shape())?;
+    plan.run(&operands.iter().collect::<Vec<_>>(), &mut y)?;
+    write(file, &y)
+}
+
+/// An element that those of narrower files are read as.
+trait Lift: Element + npyz::AutoSerialize {
+    fn paged(ctx: &Context, x: &Header) -> Result<Paged<Self>, Error>;
+}
+
+macro_rules! lift {
+    ($($to:ty: $($narrow:ident by $convert:expr),*);*) => {$(
+        impl Lift for $to {
+            fn paged(ctx: &Context, x: &Header) -> Result<Paged<Self>, Error> {
+                match x.dtype {
+                    $(DType::$narrow => Paged::of(ctx, &x.shape, Converted::open(x, $convert)?),)*
+                    _ => Paged::of(ctx, &x.shape, open::<Self>(x)?),
+                }
+            }
+        }
+    )*};
+}
+lift! {
+    f16:;
+    f32: F16 by f16::to_f32;
+    f64: F16 by f16::to_f64, F32 by <f64 as From<f32>>::from;
+    Complex<f32>: F16 by |x: f16| x.to_f32().into(), F32 by |x: f32| x.into();
+    Complex<f64>: F16 by |x: f16| x.to_f64().into(), F32 by |x: f32| f64::from(x).into(),
+        F64 by |x: f64| x.into(),
+        C64 by |z: Complex<f32>| Complex::new(z.re.into(), z.im.into())
 }

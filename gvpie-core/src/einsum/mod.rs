@@ -53,6 +53,7 @@ mod gpu;
 mod indices;
 mod layout;
 mod loops;
+mod paged;
 mod path;
 mod plan;
 mod product;
@@ -63,6 +64,7 @@ mod report;
 mod tests;
 
 pub use gpu::kernels;
+pub use paged::PagedEinsum;
 pub use path::Order;
 pub use plan::EinsumPlan;
 pub use report::{EinsumPath, EinsumStep};
@@ -139,6 +141,11 @@ impl Einsum {
     /// ```
     pub fn memory_limit(self, bytes: u64) -> Self {
         Einsum { memory_limit: Some(bytes), ..self }
+    }
+
+    /// The type of the elements.
+    pub fn dtype(&self) -> DType {
+        self.element
     }
 
     /// The expression.

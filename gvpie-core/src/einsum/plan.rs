@@ -283,7 +283,7 @@ impl EinsumPlan {
 }
 
 /// Whether this back end has a path for these elements.
-fn check_element(element: DType, ctx: &Context) -> Result<()> {
+pub(super) fn check_element(element: DType, ctx: &Context) -> Result<()> {
     let what = |place: &str| format!("einsum of {element} elements{place}");
     match (element, ctx.device().gpu()) {
         (DType::I32 | DType::U32, _) => Err(Error::unsupported(
