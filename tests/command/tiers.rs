@@ -42,6 +42,38 @@ fn gemm_under_budgets_is_gemm() {
 }
 
 #[test]
+fn einsum_under_budgets_is_einsum() {
+    let f = tempfile::tempdir().unwrap();
+    let whole = |count: usize| -> Vec<f32> { (0..count).map(|i| (i % 5) as f32 - 2.0).collect() };
+    // Twice as large as both budgets together.
+    c_order(&f, "a.npy", &[6, 300, 220], &whole(6 * 300 * 220));
+    c_order(&f, "b.npy", &[6, 220, 200], &whole(6 * 220 * 200));
+    let all = ["einsum", "bij,bjk->bik", "a.npy", "b.npy"];
+    succeeded(&on_cpu(&f, &[&all[..], &["-o", "whole.npy"]].concat()));
+    let blocks = on_cpu(&f, &[&all[..], &["-o", "blocks.npy", "--json"], &BUDGETS].concat());
+    succeeded(&blocks);
+    let (one, other) = ("whole.npy", "blocks.npy");
+    assert!(load::<f32>(&f.path().join(one)) == load::<f32>(&f.path().join(other)));
+    let report = json(&blocks);
+    assert!(report["blocks"].as_u64().unwrap() > 6, "{report}");
+    let moved = |name: &str| report["moved"][name].as_u64().unwrap();
+    assert!(moved("peak_device_bytes") <= 256 << 10, "{report}");
+    assert!(moved("peak_host_bytes") <= 512 << 10, "{report}");
+    assert!(moved("bytes_spilled") > 0 && moved("bytes_to_device") > 0, "{report}");
+    assert_eq!(left(&f), 0);
+    // Files of several types, of which the wider one is the result's.
+    let double: Vec<f64> = (0..220 * 300).map(|i| f64::from(i % 3)).collect();
+    c_order(&f, "d.npy", &[220, 300], &double);
+    let mixed = ["einsum", "bij,jk->ik", "a.npy", "d.npy", "-o", "mixed.npy"];
+    succeeded(&on_cpu(&f, &[&mixed[..], &BUDGETS].concat()));
+    assert_eq!(load::<f64>(&f.path().join("mixed.npy")).0, [300, 300]);
+    // What is wrong with the expression is told as ever.
+    let wrong = ["einsum", "bij,bjk->bix", "a.npy", "b.npy", "-o", "x.npy"];
+    failed(&on_cpu(&f, &[&wrong[..], &BUDGETS].concat()), &["index 'x'", "^"]);
+    assert!(!f.path().join("x.npy").exists());
+}
+
+#[test]
 fn fft_under_budgets_is_fft() {
     let f = tempfile::tempdir().unwrap();
     let x: Vec<f32> = (0..300 * 256).map(|i| ((i * 37) % 101) as f32 / 101.0).collect();
