@@ -60,6 +60,7 @@ pub mod glyph;
 mod kernel;
 mod memory;
 pub mod nbody;
+pub mod pixel;
 pub mod shader;
 mod shape;
 pub mod sort;
