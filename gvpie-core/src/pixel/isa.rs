@@ -43,6 +43,24 @@ pub struct Operation {
     pub about: &'static str,
 }
 
+impl Operation {
+    /// How it is written: its name, and a letter for each operand, `r` before those that are
+    /// registers.
+    ///
+    /// ```
+    /// use gvpie_core::pixel::isa::{code, operation};
+    /// assert_eq!(operation(code::ADDI).unwrap().usage(), "ADD ra rb c");
+    /// ```
+    pub fn usage(&self) -> String {
+        let letter = |(operand, letter): (&Operand, char)| match operand {
+            Operand::Register(_) => format!(" r{letter}"),
+            _ => format!(" {letter}"),
+        };
+        let operands: String = self.operands.iter().zip('a'..).map(letter).collect();
+        self.name.to_string() + &operands
+    }
+}
+
 use Operand::{Byte, Colour, Data, Half, Register, To, Wide};
 
 const NONE: &[Operand] = &[];
