@@ -4,7 +4,13 @@
 //! registers of 32 bits, a stack of 32 words, 256 words of memory, a source of random numbers, a
 //! canvas of RGBA8 pixels, and whole numbers only, so that every back end agrees in every bit.
 
+pub mod assembler;
+mod diagnostic;
+mod disassembler;
 pub mod isa;
 mod program;
 
+pub use assembler::assemble;
+pub use diagnostic::Diagnostic;
+pub use disassembler::disassemble;
 pub use program::{MAX_CANVAS, MAX_CODE, MAX_DATA, Mode, Program};
