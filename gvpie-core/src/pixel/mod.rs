@@ -5,12 +5,14 @@
 //! canvas of RGBA8 pixels, and whole numbers only, so that every back end agrees in every bit.
 
 pub mod assembler;
+pub mod cartridge;
 mod diagnostic;
 mod disassembler;
 pub mod isa;
 mod program;
 
 pub use assembler::assemble;
+pub use cartridge::{Cartridge, CartridgeError, Meta};
 pub use diagnostic::Diagnostic;
 pub use disassembler::disassemble;
 pub use program::{MAX_CANVAS, MAX_CODE, MAX_DATA, Mode, Program};
