@@ -1,6 +1,8 @@
 //! What would otherwise be a comment 'keep in sync', proved without a GPU.
 
-use gvpie_core::{Access, Kernel, Reflection, driver, fft, fmm, gemm, glyph, nbody, shader, sort};
+use gvpie_core::{
+    Access, Kernel, Reflection, driver, fft, fmm, gemm, glyph, nbody, pixel, shader, sort,
+};
 
 /// Every kernel that any plan can ask for.
 fn kernels() -> Vec<Kernel> {
@@ -12,6 +14,7 @@ fn kernels() -> Vec<Kernel> {
     all.extend(fmm::kernels());
     all.extend(glyph::kernels());
     all.extend(nbody::kernels());
+    all.extend(pixel::kernels());
     all.extend(sort::kernels());
     all
 }

@@ -85,6 +85,7 @@ pub use kernel::{Kernel, Pipeline};
 pub use memory::{Pool, Usage};
 pub use nbody::NBody;
 pub use num_complex::Complex;
+pub use pixel::Pixel;
 pub use shader::{Access, Reflection};
 pub use shape::Shape;
 pub use sort::Sort;
