@@ -1,7 +1,7 @@
 //! What would otherwise be a comment 'keep in sync', proved without a GPU.
 
 use gvpie_core::{
-    Access, Kernel, Reflection, driver, einsum, fft, fmm, gemm, glyph, nbody, shader, sort,
+    Access, Kernel, Reflection, driver, einsum, fft, fmm, gemm, glyph, nbody, pixel, shader, sort,
 };
 
 /// Every kernel that any plan can ask for.
@@ -15,6 +15,7 @@ fn kernels() -> Vec<Kernel> {
     all.extend(fmm::kernels());
     all.extend(glyph::kernels());
     all.extend(nbody::kernels());
+    all.extend(pixel::kernels());
     all.extend(sort::kernels());
     all
 }
