@@ -13,4 +13,6 @@ pub mod movie;
 pub mod npy;
 pub mod output;
 pub mod png;
+pub mod program;
+pub mod terminal;
 pub mod wav;

@@ -1,6 +1,7 @@
 //! The command, run as a user runs it.
 
 mod bodies;
+mod programs;
 mod spectra;
 mod tensors;
 mod tiers;

@@ -1,11 +1,13 @@
 //! The subcommands, one a file, and what they share: arguments, the context, failures.
 
+pub mod asm;
 pub mod bandwidth;
 pub mod bench;
 pub mod bench_einsum;
 pub mod bench_fft;
 pub mod bench_fmm;
 pub mod budgets;
+pub mod cart;
 pub mod doctor;
 pub mod einsum;
 pub mod fft;
@@ -14,7 +16,9 @@ pub mod gemm;
 pub mod memory;
 pub mod nbody;
 mod paged;
+pub mod pxl;
 pub mod render;
+pub mod run;
 pub mod spectrogram;
 pub mod tour;
 pub mod trial;
@@ -26,7 +30,7 @@ use std::io::IsTerminal;
 use std::path::PathBuf;
 
 /// Compute on any GPU, or on none: matrix products, Fourier transforms, tensor contractions, sums over
-/// many bodies and their motion, text as pictures, from the command line.
+/// many bodies and their motion, text as pictures, programs that are pictures, from the command line.
 ///
 /// Without a subcommand, gvpie gives a tour: it finds the adapter, tests the driver, and runs one
 /// verified example of each operation.
@@ -69,6 +73,8 @@ Examples:
   gvpie nbody plummer:10000 --steps 1000 --dt 0.01 --softening 0.01 -o OUT.npy --movie out.gif
   gvpie render README.md -o readme.png     text as a picture
   gvpie memory                             budgets of device, host and disk, and their bandwidths
+  gvpie run plasma.pxl -o plasma.gif       a program that draws; gvpie help pxl tells how
+  gvpie asm rain.pxl -o rain.pxl.png       the same as a picture that runs
   gvpie bench gemm --shape 4096x4096x4096 --csv
   gvpie bench fft --length 1024x1024       also N and NxNxN
   gvpie bench fmm --points 100000          also plummer:N and direct:N
@@ -115,6 +121,13 @@ pub enum Command {
     Nbody(nbody::Options),
     Render(render::Options),
     Memory(memory::Options),
+    Run(run::Options),
+    Asm(asm::Options),
+    Disasm(asm::DisasmOptions),
+    Cart(cart::Options),
+    /// Tell how programs are written: the reference of PXL-1
+    #[command(long_about = pxl::reference())]
+    Pxl,
     Bench(bench::Options),
     Tune(tune::Options),
 }
@@ -156,6 +169,17 @@ pub enum Failure {
         path: PathBuf,
         /// What the system said.
         source: std::io::Error,
+    },
+    /// A program or cartridge is of no use.
+    #[error(transparent)]
+    Program(#[from] crate::program::Error),
+    /// A program was stopped by a fault, or asks for more than can be run.
+    #[error("{}: {message}", path.display())]
+    Stopped {
+        /// The program.
+        path: PathBuf,
+        /// What happened, and where in it.
+        message: String,
     },
     /// A checkpoint is of no use.
     #[error(transparent)]
@@ -244,6 +268,11 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         Some(Command::Nbody(options)) => nbody::run(arguments, options),
         Some(Command::Render(options)) => render::run(arguments, options),
         Some(Command::Memory(options)) => memory::run(arguments, options),
+        Some(Command::Run(options)) => run::run(arguments, options),
+        Some(Command::Asm(options)) => asm::run(arguments, options),
+        Some(Command::Disasm(options)) => asm::disasm(options),
+        Some(Command::Cart(options)) => cart::run(arguments, options),
+        Some(Command::Pxl) => pxl::run(),
         Some(Command::Bench(options)) => bench::run(arguments, options),
         Some(Command::Tune(options)) => tune::run(arguments, options),
     }
