@@ -111,9 +111,7 @@ pub fn run(arguments: &Arguments, options: &Options) -> Result<(), Failure> {
         let shapes: Vec<Shape> = heads.iter().map(|head| head.shape.clone()).collect();
         let problem = options.problem(dtype);
         let result = problem.shape(&shapes)?;
-        let bytes = |shape: &Shape| {
-            (shape.len().unwrap_or(usize::MAX) as u64).saturating_mul(dtype.size() as u64)
-        };
+        let bytes = |shape: &Shape| budgets::size(shape, dtype);
         let all = shapes.iter().chain([&result]).map(bytes).fold(0, u64::saturating_add);
         if options.budgets.exceeded_by(&ctx, all) {
             return run_paged(arguments, options, ctx, &problem, &heads, to);

@@ -94,9 +94,9 @@ pub fn run(arguments: &Arguments, options: &Options) -> Result<(), Failure> {
     if budgets::is_in_blocks(&options.input) {
         let head = Header::read::<Numbers>(&options.input)?;
         let job = Job::new(options, &head.shape, head.dtype)?;
-        let size = |(shape, dtype): (Shape, DType)| shape.len().unwrap_or(0) * dtype.size();
-        let bytes = size(job.problem.input()) + size(job.problem.output());
-        if options.budgets.exceeded_by(&ctx, bytes as u64) {
+        let size = |(shape, dtype): (Shape, DType)| budgets::size(&shape, dtype);
+        let bytes = size(job.problem.input()).saturating_add(size(job.problem.output()));
+        if options.budgets.exceeded_by(&ctx, bytes) {
             return run_paged(arguments, options, &ctx, &job, &head);
         }
     }

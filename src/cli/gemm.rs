@@ -124,9 +124,9 @@ pub fn run(arguments: &Arguments, options: &Options) -> Result<(), Failure> {
         let c0 = options.c.as_ref().map(head).transpose()?;
         let spec = |x: &Header| Spec { shape: x.shape.clone(), dtype: x.dtype };
         let job = Products::new(options, spec(&a), spec(&b), c0.as_ref().map(spec))?;
-        let size = |shape: &Shape, dtype: DType| shape.len().unwrap_or(0) * dtype.size();
-        let bytes = size(&a.shape, a.dtype) + size(&b.shape, b.dtype) + size(&job.shape, job.dtype);
-        if options.budgets.exceeded_by(&ctx, bytes as u64) {
+        let result = budgets::size(&job.shape, job.dtype);
+        let sizes = [budgets::size(&a.shape, a.dtype), budgets::size(&b.shape, b.dtype), result];
+        if options.budgets.exceeded_by(&ctx, sizes.into_iter().fold(0, u64::saturating_add)) {
             return run_paged(arguments, options, &ctx, &job, [&a, &b], c0.as_ref());
         }
     }
