@@ -5,7 +5,7 @@
 
 use crate::error::{Error, Result};
 use crate::memory::staging::Staging;
-use crate::memory::{Pool, host_memory};
+use crate::memory::{Pool, heaps, host_memory};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
@@ -290,7 +290,7 @@ impl Device {
     /// quarter of the memory that is free.
     pub fn room(&self) -> u64 {
         match self {
-            Device::Wgpu(gpu) => gpu.pool.room(|| Some(gpu.heap_left()? / 10 * 9)),
+            Device::Wgpu(gpu) => gpu.pool.room(|| Some(heaps::left(&gpu.adapter)? / 10 * 9)),
             Device::Host(host) => host.pool.room(|| Some(host_memory() / 4)),
         }
     }
@@ -486,44 +486,6 @@ impl GpuDevice {
 
     pub(crate) fn staging(&self) -> &Staging {
         &self.staging
-    }
-
-    /// Bytes of the largest heap of the device's own memory that this process can still take, as the
-    /// driver tells; `None` where it does not.
-    #[cfg(any(windows, target_os = "linux", target_os = "android", target_os = "freebsd"))]
-    fn heap_left(&self) -> Option<u64> {
-        use ash::{ext::memory_budget, vk};
-        // SAFETY: the adapter behind the guard is not destroyed here, and lives as long as `self`.
-        let adapter = unsafe { self.adapter.as_hal::<wgpu::hal::api::Vulkan>() }?;
-        let instance = adapter.shared_instance();
-        let told = adapter.physical_device_capabilities();
-        let modern = instance.instance_api_version() >= vk::API_VERSION_1_1
-            && told.properties().api_version >= vk::API_VERSION_1_1;
-        if !modern || !told.supports_extension(memory_budget::NAME) {
-            return None;
-        }
-        let mut budget = vk::PhysicalDeviceMemoryBudgetPropertiesEXT::default();
-        let mut memory = vk::PhysicalDeviceMemoryProperties2::default().push_next(&mut budget);
-        // SAFETY: instance and physical device are alive, being the adapter's; the function is there
-        // since both are of Vulkan 1.1; the extension, whose structure is chained, is there too, and a
-        // query needs no device that has enabled it.
-        unsafe {
-            let device = adapter.raw_physical_device();
-            instance.raw_instance().get_physical_device_memory_properties2(device, &mut memory);
-        }
-        let heaps = memory.memory_properties;
-        let heaps = &heaps.memory_heaps[..heaps.memory_heap_count as usize];
-        heaps
-            .iter()
-            .zip(budget.heap_budget.iter().zip(&budget.heap_usage))
-            .filter(|(heap, _)| heap.flags.contains(vk::MemoryHeapFlags::DEVICE_LOCAL))
-            .map(|(heap, (&most, &used))| most.min(heap.size).saturating_sub(used))
-            .max()
-    }
-
-    #[cfg(not(any(windows, target_os = "linux", target_os = "android", target_os = "freebsd")))]
-    fn heap_left(&self) -> Option<u64> {
-        None
     }
 
     /// Waits until all that was submitted is done and told of.

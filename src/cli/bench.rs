@@ -1,11 +1,11 @@
 //! `gvpie bench`: rates of the operations, from checked results.
 
 use super::gemm::{AccuracyName, FloatName};
-use super::{Arguments, Failure, bandwidth, bench_einsum, bench_fft, bench_fmm};
+use super::{Arguments, Failure, bandwidth, bench_einsum, bench_fft, bench_fmm, bench_glyph};
 use crate::output::print;
 use clap::{Args, ValueEnum};
 use gvpie_core::gemm::{Accuracy, GemmPlan, proof};
-use gvpie_core::glyph::{Cell, Glyphs};
+use gvpie_core::glyph::Cell;
 use gvpie_core::{Backend, Context, DType, Element, Gemm, Tensor, f16};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -284,7 +284,7 @@ pub fn run(arguments: &Arguments, options: &Options) -> Result<(), Failure> {
             Job::Fft(problem) => bench_fft::measure(&ctx, &problem).map(Some),
             Job::Einsum(problem) => bench_einsum::measure(&ctx, &problem).map(Some),
             Job::Fmm(problem) => bench_fmm::measure(&ctx, &problem).map(Some),
-            Job::Glyph(cell) => glyph(&ctx, cell).map(Some),
+            Job::Glyph(cell) => bench_glyph::measure(&ctx, cell).map(Some),
         };
         match measured {
             Ok(row) => rows.extend(row),
@@ -533,35 +533,6 @@ pub(super) fn spot_check<T: Number, C: Number>(
         }
     }
     Ok(())
-}
-
-/// Expands random cells with every attribute; the rate counts the picture's bytes.
-pub(super) fn glyph(ctx: &Context, cell: Cell) -> Result<Row, Failure> {
-    let modest = ctx.device().gpu().is_none_or(|gpu| gpu.is_software());
-    let (columns, rows) = if modest { (256, 128) } else { (2048, 1024) };
-    let problem = Glyphs::new(columns, rows).cell(cell);
-    let mut random = fastrand::Rng::with_seed(3);
-    let texels: Vec<u32> = (0..columns * rows).map(|_| random.u32(..) | 0xFF00_0000).collect();
-    let machine = ctx.upload(problem.machine_shape(), &texels)?;
-    let mut picture = ctx.zeros::<u32>(problem.picture_shape())?;
-    let plan = problem.plan(ctx)?;
-    let time = median_time(ctx, RUNS, TARGET, |batch| plan.record(batch, &machine, &mut picture))?;
-
-    let host = Context::on(Backend::Cpu)?;
-    let expected = host.glyphs(&host.upload(problem.machine_shape(), &texels)?, cell)?;
-    if picture.download()? != expected.download()? {
-        return Err(Failure::Wrong(format!("{} differs from the CPU's picture", plan.algorithm())));
-    }
-    let rate = problem.bytes() / time.as_secs_f64() / 1e9;
-    Ok(Row {
-        dtype: "rgba8".into(),
-        shape: format!("{columns}x{rows}"),
-        path: plan.algorithm().to_string(),
-        rate,
-        unit: "GB/s",
-        gbps: rate,
-        ..row(ctx, "glyph", time)
-    })
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 
 use crate::bytes;
 use clap::Args;
-use gvpie_core::{Context, ContextOptions};
+use gvpie_core::{Context, ContextOptions, DType, Shape};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
@@ -37,6 +37,12 @@ impl Budgets {
     pub fn exceeded_by(&self, ctx: &Context, bytes: u64) -> bool {
         bytes > ctx.device().room() || self.host_budget.is_some_and(|host| bytes > host)
     }
+}
+
+/// Bytes of an array; the largest number where they cannot be counted.
+pub fn size(shape: &Shape, dtype: DType) -> u64 {
+    let elements = shape.len().map_or(u64::MAX, |n| n as u64);
+    elements.saturating_mul(dtype.size() as u64)
 }
 
 /// Whether a file can be read in blocks: a pipe cannot.

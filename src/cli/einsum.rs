@@ -11,7 +11,6 @@ use gvpie_core::{
     Backend, Complex, Context, ContextOptions, DType, Einsum, Element, Error, Shape, f16,
 };
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 /// Contract arrays in NumPy files: as numpy.einsum.
 ///
@@ -54,6 +53,31 @@ pub struct Options {
 }
 
 impl Options {
+    /// Whether the arrays can be read in parts.
+    fn is_in_blocks(&self) -> bool {
+        self.inputs.iter().all(|path| budgets::is_in_blocks(path))
+    }
+
+    fn heads(&self) -> Result<Vec<Header>, npy::Error> {
+        self.inputs.iter().map(|path| Header::read::<Numbers>(path)).collect()
+    }
+
+    fn arrays(&self) -> Result<Vec<Array<Numbers>>, npy::Error> {
+        self.inputs.iter().map(|path| Array::read(path)).collect()
+    }
+
+    /// The arrays' headers, what is to be computed of them, and the bytes of all with the result.
+    fn describe(&self) -> Result<(Vec<Header>, Einsum, u64), Failure> {
+        let heads = self.heads()?;
+        let dtype = promoted(heads.iter().map(|head| head.dtype));
+        let shapes: Vec<Shape> = heads.iter().map(|head| head.shape.clone()).collect();
+        let problem = self.problem(dtype);
+        let result = problem.shape(&shapes)?;
+        let sizes = shapes.iter().chain([&result]).map(|shape| budgets::size(shape, dtype));
+        let bytes = sizes.fold(0, u64::saturating_add);
+        Ok((heads, problem, bytes))
+    }
+
     fn problem(&self, dtype: DType) -> Einsum {
         let problem = Einsum::new(&self.expression).element(dtype).order(self.order.into());
         match self.memory_limit {
@@ -97,46 +121,20 @@ impl From<OrderName> for Order {
 /// # Errors
 /// [`Failure`], naming the file or the place in the expression.
 pub fn run(arguments: &Arguments, options: &Options) -> Result<(), Failure> {
-    if !options.path
-        && let Some(to) = &options.output
-        && options.inputs.iter().all(|path| budgets::is_in_blocks(path))
+    let Some(to) = &options.output else { return show_path(arguments, options) };
+    let described = if options.is_in_blocks() { Some(options.describe()?) } else { None };
+    let mut ctx = arguments.context_with(options.budgets.apply(arguments.context_options()?))?;
+    if let Some((heads, problem, bytes)) = &described
+        && options.budgets.exceeded_by(&ctx, *bytes)
     {
-        let heads: Vec<Header> = options
-            .inputs
-            .iter()
-            .map(|path| Header::read::<Numbers>(path))
-            .collect::<Result<_, _>>()?;
-        let ctx = arguments.context_with(options.budgets.apply(arguments.context_options()?))?;
-        let dtype = promoted(&heads.iter().map(|head| head.dtype).collect::<Vec<_>>());
-        let shapes: Vec<Shape> = heads.iter().map(|head| head.shape.clone()).collect();
-        let problem = options.problem(dtype);
-        let result = problem.shape(&shapes)?;
-        let bytes = |shape: &Shape| {
-            (shape.len().unwrap_or(usize::MAX) as u64).saturating_mul(dtype.size() as u64)
-        };
-        let all = shapes.iter().chain([&result]).map(bytes).fold(0, u64::saturating_add);
-        if options.budgets.exceeded_by(&ctx, all) {
-            return run_paged(arguments, options, ctx, &problem, &heads, to);
-        }
+        return run_paged(arguments, options, ctx, problem, heads, to);
     }
-    let arrays: Vec<Array<Numbers>> =
-        options.inputs.iter().map(|path| Array::read(path)).collect::<Result<_, _>>()?;
-    let dtypes: Vec<DType> = arrays.iter().map(|array| array.data.dtype()).collect();
-    let dtype = promoted(&dtypes);
+    let arrays = options.arrays()?;
+    let dtype = promoted(arrays.iter().map(|array| array.data.dtype()));
     let problem = options.problem(dtype);
     let shapes: Vec<Shape> = arrays.iter().map(|array| array.shape.clone()).collect();
-    let path = problem.path(&shapes)?;
-    let Some(to) = options.output.as_ref().filter(|_| !options.path) else {
-        let text = match arguments.json {
-            true => format!("{}\n", json(&path)),
-            false => path.to_string(),
-        };
-        return Ok(print(&text)?);
-    };
-    let output = |source| Failure::Output { path: to.clone(), source };
-    let mut file = PendingFile::create(to).map_err(output)?;
-
-    let mut ctx = arguments.context_with(options.budgets.apply(arguments.context_options()?))?;
+    let file =
+        PendingFile::create(to).map_err(|source| Failure::Output { path: to.clone(), source })?;
     if arguments.backend == Choice::Auto
         && let Err(reason @ (Error::Unsupported { .. } | Error::Limit { .. })) =
             problem.plan(&ctx, &shapes)
@@ -144,10 +142,6 @@ pub fn run(arguments: &Arguments, options: &Options) -> Result<(), Failure> {
         eprintln!("gvpie: computing on the CPU: {reason}");
         ctx = Context::on(Backend::Cpu)?;
     }
-    let bar = super::progress(1).with_message(format!("contracting on {}", ctx.adapter()));
-    bar.enable_steady_tick(std::time::Duration::from_secs(1));
-    let start = Instant::now();
-    let plan = problem.plan(&ctx, &shapes)?;
     let run = match dtype {
         DType::F16 => contract::<f16>,
         DType::F64 => contract::<f64>,
@@ -155,13 +149,13 @@ pub fn run(arguments: &Arguments, options: &Options) -> Result<(), Failure> {
         DType::C128 => contract::<Complex<f64>>,
         _ => contract::<f32>,
     };
-    run(&ctx, &plan, arrays, &mut file).map_err(|failure| match failure {
-        Failure::Stdout(source) => output(source),
-        other => other,
-    })?;
-    let seconds = start.elapsed().as_secs_f64();
-    file.finish().map_err(output)?;
-    bar.finish_and_clear();
+    let doing = format!("contracting on {}", ctx.adapter());
+    let work = |file: &mut PendingFile| {
+        let plan = problem.plan(&ctx, &shapes)?;
+        run(&ctx, &plan, arrays, file)?;
+        Ok(plan)
+    };
+    let (plan, seconds) = super::fill(to, file, doing, work)?;
 
     let (how, shape) = (plan.path(), plan.shape());
     let text = if arguments.json {
@@ -169,6 +163,22 @@ pub fn run(arguments: &Arguments, options: &Options) -> Result<(), Failure> {
     } else {
         let name = to.display();
         format!("{name}: {shape} {dtype}, {} on {}, {seconds:.3} s\n", works(&how), ctx.adapter())
+    };
+    Ok(print(&text)?)
+}
+
+/// Prints the order of contractions.
+fn show_path(arguments: &Arguments, options: &Options) -> Result<(), Failure> {
+    let described: Vec<(Shape, DType)> = if options.is_in_blocks() {
+        options.heads()?.into_iter().map(|head| (head.shape, head.dtype)).collect()
+    } else {
+        options.arrays()?.into_iter().map(|array| (array.shape, array.data.dtype())).collect()
+    };
+    let (shapes, dtypes): (Vec<Shape>, Vec<DType>) = described.into_iter().unzip();
+    let path = options.problem(promoted(dtypes)).path(&shapes)?;
+    let text = match arguments.json {
+        true => format!("{}\n", json(&path)),
+        false => path.to_string(),
     };
     Ok(print(&text)?)
 }
@@ -182,9 +192,9 @@ fn run_paged(
     heads: &[Header],
     to: &Path,
 ) -> Result<(), Failure> {
-    let output = |source| Failure::Output { path: to.into(), source };
     let shapes: Vec<Shape> = heads.iter().map(|head| head.shape.clone()).collect();
-    let mut file = PendingFile::create(to).map_err(output)?;
+    let file =
+        PendingFile::create(to).map_err(|source| Failure::Output { path: to.into(), source })?;
     if arguments.backend == Choice::Auto
         && let Err(reason @ Error::Unsupported { .. }) = problem.plan_paged(&ctx, &shapes)
     {
@@ -192,19 +202,15 @@ fn run_paged(
         let budgets = options.budgets.apply(arguments.context_options()?);
         ctx = arguments.context_with(ContextOptions { backend: Some(Backend::Cpu), ..budgets })?;
     }
-    let bar = super::progress(1).with_message(format!("contracting on {}", ctx.adapter()));
-    bar.enable_steady_tick(std::time::Duration::from_secs(1));
-    let start = Instant::now();
-    let plan = problem.plan_paged(&ctx, &shapes)?;
-    super::paged::einsum(&ctx, &plan, heads, &mut file).map_err(|failure| match failure {
-        Failure::Stdout(source) => output(source),
-        other => other,
-    })?;
-    let seconds = start.elapsed().as_secs_f64();
-    file.finish().map_err(output)?;
-    bar.finish_and_clear();
+    let doing = format!("contracting on {}", ctx.adapter());
+    let work = |file: &mut PendingFile| {
+        let plan = problem.plan_paged(&ctx, &shapes)?;
+        super::paged::einsum(&ctx, &plan, heads, file)?;
+        Ok(plan)
+    };
+    let (plan, seconds) = super::fill(to, file, doing, work)?;
 
-    let dtype = promoted(&heads.iter().map(|head| head.dtype).collect::<Vec<_>>());
+    let dtype = problem.dtype();
     let (shape, blocks) = (plan.shape(), plan.blocks());
     let text = if arguments.json {
         let how = serde_json::json!({
@@ -272,7 +278,8 @@ fn json(path: &EinsumPath) -> serde_json::Value {
 }
 
 /// The type that holds all elements, as NumPy promotes them.
-fn promoted(dtypes: &[DType]) -> DType {
+fn promoted(dtypes: impl IntoIterator<Item = DType>) -> DType {
+    let dtypes: Vec<DType> = dtypes.into_iter().collect();
     let has = |wanted: &[DType]| dtypes.iter().any(|dtype| wanted.contains(dtype));
     let double = has(&[DType::F64, DType::C128]);
     match (has(&[DType::C64, DType::C128]), double) {

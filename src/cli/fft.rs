@@ -8,7 +8,6 @@ use clap::{Args, ValueEnum};
 use gvpie_core::fft::{FftPlan, Norm};
 use gvpie_core::{Backend, Budgets, Complex, Context, DType, Element, Error, Fft, Shape};
 use std::path::PathBuf;
-use std::time::Instant;
 
 /// Transform an array in a NumPy file: as numpy.fft.fftn, ifftn, rfftn or irfftn.
 ///
@@ -94,15 +93,15 @@ pub fn run(arguments: &Arguments, options: &Options) -> Result<(), Failure> {
     if budgets::is_in_blocks(&options.input) {
         let head = Header::read::<Numbers>(&options.input)?;
         let job = Job::new(options, &head.shape, head.dtype)?;
-        let size = |(shape, dtype): (Shape, DType)| shape.len().unwrap_or(0) * dtype.size();
-        let bytes = size(job.problem.input()) + size(job.problem.output());
-        if options.budgets.exceeded_by(&ctx, bytes as u64) {
+        let size = |(shape, dtype): (Shape, DType)| budgets::size(&shape, dtype);
+        let bytes = size(job.problem.input()).saturating_add(size(job.problem.output()));
+        if options.budgets.exceeded_by(&ctx, bytes) {
             return run_paged(arguments, options, &ctx, &job, &head);
         }
     }
     let x: Array<Numbers> = Array::read(&options.input)?;
     let job = Job::new(options, &x.shape, x.data.dtype())?;
-    let mut file = PendingFile::create(&options.output).map_err(output)?;
+    let file = PendingFile::create(&options.output).map_err(output)?;
 
     if arguments.backend == Choice::Auto
         && let Err(reason @ (Error::Unsupported { .. } | Error::Limit { .. })) =
@@ -111,16 +110,9 @@ pub fn run(arguments: &Arguments, options: &Options) -> Result<(), Failure> {
         eprintln!("gvpie: computing on the CPU: {reason}");
         ctx = Context::on(Backend::Cpu)?;
     }
-    let bar = super::progress(1).with_message(format!("transforming on {}", ctx.adapter()));
-    bar.enable_steady_tick(std::time::Duration::from_secs(1));
-    let start = Instant::now();
-    let path = job.run(&ctx, x, &mut file).map_err(|failure| match failure {
-        Failure::Stdout(source) => output(source),
-        other => other,
-    })?;
-    let seconds = start.elapsed().as_secs_f64();
-    file.finish().map_err(output)?;
-    bar.finish_and_clear();
+    let doing = format!("transforming on {}", ctx.adapter());
+    let work = |file: &mut PendingFile| job.run(&ctx, x, file);
+    let (path, seconds) = super::fill(&options.output, file, doing, work)?;
 
     report(arguments, options, &ctx, &job, &path, seconds, None)
 }
@@ -141,18 +133,10 @@ fn run_paged(
         }
         .into());
     }
-    let mut file = PendingFile::create(&options.output).map_err(output)?;
-    let bar = super::progress(1).with_message(format!("transforming on {}", ctx.adapter()));
-    bar.enable_steady_tick(std::time::Duration::from_secs(1));
-    let start = Instant::now();
-    let how = super::paged::fft(ctx, &job.problem, x, &mut file);
-    let how = how.map_err(|failure| match failure {
-        Failure::Stdout(source) => output(source),
-        other => other,
-    })?;
-    let seconds = start.elapsed().as_secs_f64();
-    file.finish().map_err(output)?;
-    bar.finish_and_clear();
+    let file = PendingFile::create(&options.output).map_err(output)?;
+    let doing = format!("transforming on {}", ctx.adapter());
+    let work = |file: &mut PendingFile| super::paged::fft(ctx, &job.problem, x, file);
+    let (how, seconds) = super::fill(&options.output, file, doing, work)?;
     report(arguments, options, ctx, job, &how, seconds, Some(budgets::moved(ctx)))
 }
 

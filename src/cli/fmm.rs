@@ -8,7 +8,6 @@ use clap::{Args, ValueEnum};
 use gvpie_core::fmm::{Algorithm, FmmPlan, Method, Report};
 use gvpie_core::{Backend, Context, DType, Error, Fmm, Shape};
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 /// Sum 1/r over many charges or masses: potential and gradient at every one of them.
 ///
@@ -99,7 +98,7 @@ pub fn run(arguments: &Arguments, options: &Options) -> Result<(), Failure> {
     let points: Array = Array::read(&options.input)?;
     let targets = options.targets.as_deref().map(Array::read).transpose()?;
     let job = Job::new(options, &points, targets.as_ref())?;
-    let mut file = PendingFile::create(&options.output).map_err(output)?;
+    let file = PendingFile::create(&options.output).map_err(output)?;
 
     let mut ctx = arguments.context()?;
     if arguments.backend == Choice::Auto
@@ -109,20 +108,12 @@ pub fn run(arguments: &Arguments, options: &Options) -> Result<(), Failure> {
         eprintln!("gvpie: computing on the CPU: {reason}");
         ctx = Context::on(Backend::Cpu)?;
     }
-    let bar = super::progress(1).with_message(format!("summing on {}", ctx.adapter()));
-    bar.enable_steady_tick(std::time::Duration::from_secs(1));
-    let start = Instant::now();
-    let (plan, report) = match job.precision {
-        DType::F64 => job.sum::<f64>(&ctx, options, points, targets, &mut file),
-        _ => job.sum::<f32>(&ctx, options, points, targets, &mut file),
-    }
-    .map_err(|failure| match failure {
-        Failure::Stdout(source) => output(source),
-        other => other,
-    })?;
-    let seconds = start.elapsed().as_secs_f64();
-    file.finish().map_err(output)?;
-    bar.finish_and_clear();
+    let doing = format!("summing on {}", ctx.adapter());
+    let work = |file: &mut PendingFile| match job.precision {
+        DType::F64 => job.sum::<f64>(&ctx, options, points, targets, file),
+        _ => job.sum::<f32>(&ctx, options, points, targets, file),
+    };
+    let ((plan, report), seconds) = super::fill(&options.output, file, doing, work)?;
 
     let rows = job.targets.unwrap_or(job.sources);
     let Report { levels, cells, leaves, translations, pairs, tree, evaluation, .. } = report;

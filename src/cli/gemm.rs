@@ -9,7 +9,6 @@ use gvpie_core::gemm::Accuracy;
 use gvpie_core::{Backend, Context, DType, Element, Error, Gemm, Shape, TensorView, f16};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
-use std::time::Instant;
 
 /// Multiply matrices in NumPy files: C = alpha op(A) op(B) + beta C0.
 ///
@@ -124,9 +123,9 @@ pub fn run(arguments: &Arguments, options: &Options) -> Result<(), Failure> {
         let c0 = options.c.as_ref().map(head).transpose()?;
         let spec = |x: &Header| Spec { shape: x.shape.clone(), dtype: x.dtype };
         let job = Products::new(options, spec(&a), spec(&b), c0.as_ref().map(spec))?;
-        let size = |shape: &Shape, dtype: DType| shape.len().unwrap_or(0) * dtype.size();
-        let bytes = size(&a.shape, a.dtype) + size(&b.shape, b.dtype) + size(&job.shape, job.dtype);
-        if options.budgets.exceeded_by(&ctx, bytes as u64) {
+        let result = budgets::size(&job.shape, job.dtype);
+        let sizes = [budgets::size(&a.shape, a.dtype), budgets::size(&b.shape, b.dtype), result];
+        if options.budgets.exceeded_by(&ctx, sizes.into_iter().fold(0, u64::saturating_add)) {
             return run_paged(arguments, options, &ctx, &job, [&a, &b], c0.as_ref());
         }
     }
@@ -134,7 +133,7 @@ pub fn run(arguments: &Arguments, options: &Options) -> Result<(), Failure> {
     let b = Array::read(&options.b)?;
     let c0 = options.c.as_deref().map(Array::read).transpose()?;
     let job = Job::new(options, a, b, c0)?;
-    let mut file = PendingFile::create(&options.output).map_err(output)?;
+    let file = PendingFile::create(&options.output).map_err(output)?;
 
     if arguments.backend == Choice::Auto
         && let Err(reason @ (Error::Unsupported { .. } | Error::Limit { .. })) =
@@ -143,16 +142,9 @@ pub fn run(arguments: &Arguments, options: &Options) -> Result<(), Failure> {
         eprintln!("gvpie: computing on the CPU: {reason}");
         ctx = Context::on(Backend::Cpu)?;
     }
-    let bar = super::progress(1).with_message(format!("multiplying on {}", ctx.adapter()));
-    bar.enable_steady_tick(std::time::Duration::from_secs(1));
-    let start = Instant::now();
-    let algorithm = job.run(&ctx, &mut file).map_err(|failure| match failure {
-        Failure::Stdout(source) => output(source),
-        other => other,
-    })?;
-    let seconds = start.elapsed().as_secs_f64();
-    file.finish().map_err(output)?;
-    bar.finish_and_clear();
+    let doing = format!("multiplying on {}", ctx.adapter());
+    let work = |file: &mut PendingFile| job.run(&ctx, file);
+    let (algorithm, seconds) = super::fill(&options.output, file, doing, work)?;
 
     report(arguments, options, &ctx, &algorithm, seconds, &job.products, None)
 }
@@ -167,18 +159,10 @@ fn run_paged(
     c0: Option<&Header>,
 ) -> Result<(), Failure> {
     let output = |source| Failure::Output { path: options.output.clone(), source };
-    let mut file = PendingFile::create(&options.output).map_err(output)?;
-    let bar = super::progress(1).with_message(format!("multiplying on {}", ctx.adapter()));
-    bar.enable_steady_tick(std::time::Duration::from_secs(1));
-    let start = Instant::now();
-    let how = super::paged::gemm(ctx, job, operands, c0, &mut file);
-    let how = how.map_err(|failure| match failure {
-        Failure::Stdout(source) => output(source),
-        other => other,
-    })?;
-    let seconds = start.elapsed().as_secs_f64();
-    file.finish().map_err(output)?;
-    bar.finish_and_clear();
+    let file = PendingFile::create(&options.output).map_err(output)?;
+    let doing = format!("multiplying on {}", ctx.adapter());
+    let work = |file: &mut PendingFile| super::paged::gemm(ctx, job, operands, c0, file);
+    let (how, seconds) = super::fill(&options.output, file, doing, work)?;
     report(arguments, options, ctx, &how, seconds, job, Some(budgets::moved(ctx)))
 }
 

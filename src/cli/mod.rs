@@ -6,6 +6,7 @@ pub mod bench;
 pub mod bench_einsum;
 pub mod bench_fft;
 pub mod bench_fmm;
+pub mod bench_glyph;
 pub mod budgets;
 pub mod cart;
 pub mod doctor;
@@ -24,10 +25,12 @@ pub mod tour;
 pub mod trial;
 pub mod tune;
 
+use crate::output::PendingFile;
 use clap::{Parser, Subcommand, ValueEnum};
 use gvpie_core::{Backend, Context, ContextOptions};
 use std::io::IsTerminal;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// Compute on any GPU, or on none: matrix products, Fourier transforms, tensor contractions, sums over
 /// many bodies and their motion, text as pictures, programs that are pictures, from the command line.
@@ -336,6 +339,28 @@ pub(crate) fn from_zero(text: &str) -> Result<f64, String> {
         Ok(number) if number >= 0.0 && number.is_finite() => Ok(number),
         _ => Err("expected a number from 0".into()),
     }
+}
+
+/// Does the work that fills a file which has been begun, under a bar that says where, and finishes the
+/// file; what came of the work, and the seconds it took.
+pub(crate) fn fill<R>(
+    path: &Path,
+    mut file: PendingFile,
+    doing: String,
+    work: impl FnOnce(&mut PendingFile) -> Result<R, Failure>,
+) -> Result<(R, f64), Failure> {
+    let output = |source| Failure::Output { path: path.into(), source };
+    let bar = progress(1).with_message(doing);
+    bar.enable_steady_tick(Duration::from_secs(1));
+    let start = Instant::now();
+    let done = work(&mut file).map_err(|failure| match failure {
+        Failure::Stdout(source) => output(source),
+        other => other,
+    })?;
+    let seconds = start.elapsed().as_secs_f64();
+    file.finish().map_err(output)?;
+    bar.finish_and_clear();
+    Ok((done, seconds))
 }
 
 /// A progress bar on stderr, drawn only where stderr is a terminal.

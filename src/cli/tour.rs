@@ -1,7 +1,8 @@
 //! `gvpie` with no arguments: what this machine computes, shown and verified, in seconds.
 
-use super::bench::{Extents, Problem, Row, figure, gemm as measure_gemm, glyph};
+use super::bench::{Extents, Problem, Row, figure, gemm as measure_gemm};
 use super::bench_fft;
+use super::bench_glyph::measure as glyph;
 use super::gemm::{AccuracyName, FloatName};
 use super::{Arguments, Failure};
 use crate::output::{PendingFile, print};

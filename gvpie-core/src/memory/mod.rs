@@ -6,6 +6,7 @@
 //! beyond that.
 
 pub(crate) mod disk;
+pub(crate) mod heaps;
 pub(crate) mod pages;
 pub(crate) mod staging;
 #[cfg(test)]
