@@ -284,7 +284,7 @@ fn mapping(gpu: &GpuDevice, buffer: &wgpu::Buffer, size: u64) -> Option<Mapping>
         let device = gpu.wgpu().as_hal::<Vulkan>()?;
         let buffer = buffer.as_hal::<Vulkan>()?;
         let mapped = device.map_buffer(&buffer, 0..size).ok()?;
-        mapped.is_coherent.then(|| Mapping(mapped.ptr.as_ptr()))
+        mapped.is_coherent.then_some(Mapping(mapped.ptr.as_ptr()))
     }
 }
 
