@@ -218,6 +218,7 @@ const WANTED: wgpu::Features = wgpu::Features::TIMESTAMP_QUERY
     .union(wgpu::Features::SHADER_F64)
     .union(wgpu::Features::SHADER_INT64)
     .union(wgpu::Features::PIPELINE_CACHE)
+    .union(wgpu::Features::MAPPABLE_PRIMARY_BUFFERS)
     .union(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX);
 
 impl Device {
@@ -406,6 +407,11 @@ impl GpuDevice {
         self.features.contains(needed)
             && (self.info.subgroup_min_size, self.info.subgroup_max_size) == (32, 32)
             && self.adapter.cooperative_matrix_properties().iter().any(fits)
+    }
+
+    /// Whether buffers that are copied from may be mapped to be read.
+    pub(crate) fn has_mappable_buffers(&self) -> bool {
+        self.features.contains(wgpu::Features::MAPPABLE_PRIMARY_BUFFERS)
     }
 
     /// Whether passes can be timed by the device's own clock.

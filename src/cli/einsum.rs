@@ -7,9 +7,7 @@ use crate::npy::{self, Array, Data, Float, Header, Numbers, Uploaded};
 use crate::output::{PendingFile, print};
 use clap::{Args, ValueEnum};
 use gvpie_core::einsum::{EinsumPath, EinsumPlan, Order};
-use gvpie_core::{
-    Backend, Complex, Context, ContextOptions, DType, Einsum, Element, Error, Shape, f16,
-};
+use gvpie_core::{Complex, Context, DType, Einsum, Element, Error, Shape, f16};
 use std::path::{Path, PathBuf};
 
 /// Contract arrays in NumPy files: as numpy.einsum.
@@ -139,8 +137,8 @@ pub fn run(arguments: &Arguments, options: &Options) -> Result<(), Failure> {
         && let Err(reason @ (Error::Unsupported { .. } | Error::Limit { .. })) =
             problem.plan(&ctx, &shapes)
     {
-        eprintln!("gvpie: computing on the CPU: {reason}");
-        ctx = Context::on(Backend::Cpu)?;
+        let budgets = options.budgets.apply(arguments.context_options()?);
+        ctx = arguments.on_the_host(budgets, &reason)?;
     }
     let run = match dtype {
         DType::F16 => contract::<f16>,
@@ -198,9 +196,8 @@ fn run_paged(
     if arguments.backend == Choice::Auto
         && let Err(reason @ Error::Unsupported { .. }) = problem.plan_paged(&ctx, &shapes)
     {
-        eprintln!("gvpie: computing on the CPU: {reason}");
         let budgets = options.budgets.apply(arguments.context_options()?);
-        ctx = arguments.context_with(ContextOptions { backend: Some(Backend::Cpu), ..budgets })?;
+        ctx = arguments.on_the_host(budgets, &reason)?;
     }
     let doing = format!("contracting on {}", ctx.adapter());
     let work = |file: &mut PendingFile| {

@@ -6,7 +6,7 @@ use crate::npy::{self, Array, Float, Header, Numbers, Uploaded};
 use crate::output::{PendingFile, print};
 use clap::{Args, ValueEnum};
 use gvpie_core::fft::{FftPlan, Norm};
-use gvpie_core::{Backend, Budgets, Complex, Context, DType, Element, Error, Fft, Shape};
+use gvpie_core::{Budgets, Complex, Context, DType, Element, Error, Fft, Shape};
 use std::path::PathBuf;
 
 /// Transform an array in a NumPy file: as numpy.fft.fftn, ifftn, rfftn or irfftn.
@@ -107,8 +107,8 @@ pub fn run(arguments: &Arguments, options: &Options) -> Result<(), Failure> {
         && let Err(reason @ (Error::Unsupported { .. } | Error::Limit { .. })) =
             job.problem.plan(&ctx)
     {
-        eprintln!("gvpie: computing on the CPU: {reason}");
-        ctx = Context::on(Backend::Cpu)?;
+        let budgets = options.budgets.apply(arguments.context_options()?);
+        ctx = arguments.on_the_host(budgets, &reason)?;
     }
     let doing = format!("transforming on {}", ctx.adapter());
     let work = |file: &mut PendingFile| job.run(&ctx, x, file);

@@ -6,7 +6,7 @@ use crate::npy::{self, Array, Float};
 use crate::output::{PendingFile, print};
 use clap::{Args, ValueEnum};
 use gvpie_core::fmm::{Algorithm, FmmPlan, Method, Report};
-use gvpie_core::{Backend, Context, DType, Error, Fmm, Shape};
+use gvpie_core::{Context, DType, Error, Fmm, Shape};
 use std::path::{Path, PathBuf};
 
 /// Sum 1/r over many charges or masses: potential and gradient at every one of them.
@@ -105,8 +105,7 @@ pub fn run(arguments: &Arguments, options: &Options) -> Result<(), Failure> {
         && let Err(reason @ (Error::Unsupported { .. } | Error::Limit { .. })) =
             job.problem.plan(&ctx)
     {
-        eprintln!("gvpie: computing on the CPU: {reason}");
-        ctx = Context::on(Backend::Cpu)?;
+        ctx = arguments.on_the_host(arguments.context_options()?, &reason)?;
     }
     let doing = format!("summing on {}", ctx.adapter());
     let work = |file: &mut PendingFile| match job.precision {

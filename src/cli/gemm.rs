@@ -139,8 +139,8 @@ pub fn run(arguments: &Arguments, options: &Options) -> Result<(), Failure> {
         && let Err(reason @ (Error::Unsupported { .. } | Error::Limit { .. })) =
             job.products.problem.plan(&ctx)
     {
-        eprintln!("gvpie: computing on the CPU: {reason}");
-        ctx = Context::on(Backend::Cpu)?;
+        let budgets = options.budgets.apply(arguments.context_options()?);
+        ctx = arguments.on_the_host(budgets, &reason)?;
     }
     let doing = format!("multiplying on {}", ctx.adapter());
     let work = |file: &mut PendingFile| job.run(&ctx, file);

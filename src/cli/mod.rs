@@ -314,6 +314,19 @@ impl Arguments {
         }
         Ok(context)
     }
+
+    /// Says why `auto` computes on the CPU after all, and opens it with the same options.
+    ///
+    /// # Errors
+    /// As [`Context::request`].
+    pub(crate) fn on_the_host(
+        &self,
+        options: ContextOptions,
+        reason: &gvpie_core::Error,
+    ) -> gvpie_core::Result<Context> {
+        eprintln!("gvpie: computing on the CPU: {reason}");
+        self.context_with(ContextOptions { backend: Some(Backend::Cpu), ..options })
+    }
 }
 
 /// A whole number from 1 on the command line.

@@ -189,8 +189,7 @@ impl Job<'_> {
             Err(reason @ (Error::Unsupported { .. } | Error::Limit { .. }))
                 if self.arguments.backend == Choice::Auto && ctx.backend() == Backend::Gpu =>
             {
-                eprintln!("gvpie: computing on the CPU: {reason}");
-                let ctx = Context::on(Backend::Cpu)?;
+                let ctx = self.arguments.on_the_host(self.arguments.context_options()?, &reason)?;
                 let plan = self.problem().plan(&ctx)?;
                 Ok((ctx, plan))
             }
