@@ -105,15 +105,11 @@ impl Core<'_> {
         let next = self.ip + 1;
         let r = &mut self.r;
         match op {
-            code::NOP => {}
             code::YIELD => return Err(After(Status::Yielded)),
             code::BRK => return Err(After(Status::Paused)),
             code::TRAP => return Err(Stop::Fault(Fault::Trap)),
-            code::ASSERT => {
-                if r[ra] == 0 {
-                    return Err(Stop::Fault(Fault::Assertion));
-                }
-            }
+            code::ASSERT if r[ra] == 0 => return Err(Stop::Fault(Fault::Assertion)),
+            code::NOP | code::ASSERT => {}
             code::HALT => return Err(After(Status::Halted)),
             code::LDI => r[ra] = wide(instruction),
             code::LDH => r[ra] = (r[ra] as u32 & 0xffff | half(instruction) << 16) as i32,

@@ -147,7 +147,7 @@ impl PixelPlan {
             .ctx
             .device()
             .gpu()
-            .map_or(u64::MAX, |gpu| gpu.limits().max_storage_buffer_binding_size.into());
+            .map_or(u64::MAX, |gpu| gpu.limits().max_storage_buffer_binding_size);
         (shown / bytes).clamp(1, 1 << 20) as usize
     }
 }
