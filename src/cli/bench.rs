@@ -1,7 +1,9 @@
 //! `gvpie bench`: rates of the operations, from checked results.
 
 use super::gemm::{AccuracyName, FloatName};
-use super::{Arguments, Failure, bandwidth, bench_einsum, bench_fft, bench_fmm, bench_glyph};
+use super::{
+    Arguments, Failure, bandwidth, bench_einsum, bench_fft, bench_fmm, bench_glyph, bench_pixel,
+};
 use crate::output::print;
 use clap::{Args, ValueEnum};
 use gvpie_core::gemm::{Accuracy, GemmPlan, proof};
@@ -88,6 +90,8 @@ pub enum Op {
     Fmm,
     /// Machine textures expanded to pictures
     Glyph,
+    /// Machines of PXL-1: equal and distinct programs, canvases, the host's, one alone
+    Pixel,
 }
 
 /// One measurement to make.
@@ -100,6 +104,7 @@ enum Job {
     Einsum(bench_einsum::Problem),
     Fmm(bench_fmm::Problem),
     Glyph(Cell),
+    Pixel(bench_pixel::Problem),
 }
 
 impl std::fmt::Display for Job {
@@ -112,6 +117,7 @@ impl std::fmt::Display for Job {
             Job::Einsum(problem) => write!(f, "einsum {problem}"),
             Job::Fmm(problem) => write!(f, "fmm {problem}"),
             Job::Glyph(cell) => write!(f, "glyph {cell}"),
+            Job::Pixel(problem) => write!(f, "pixel {problem}"),
         }
     }
 }
@@ -271,6 +277,7 @@ pub fn run(arguments: &Arguments, options: &Options) -> Result<(), Failure> {
         jobs.extend(problems.into_iter().map(Job::Fmm));
     }
     jobs.extend(Cell::ALL.into_iter().filter(|_| wanted(Op::Glyph)).map(Job::Glyph));
+    jobs.extend(bench_pixel::TABLE.into_iter().filter(|_| wanted(Op::Pixel)).map(Job::Pixel));
 
     let bar = super::progress(jobs.len() as u64);
     let mut rows = Vec::new();
@@ -285,6 +292,7 @@ pub fn run(arguments: &Arguments, options: &Options) -> Result<(), Failure> {
             Job::Einsum(problem) => bench_einsum::measure(&ctx, &problem).map(Some),
             Job::Fmm(problem) => bench_fmm::measure(&ctx, &problem).map(Some),
             Job::Glyph(cell) => bench_glyph::measure(&ctx, cell).map(Some),
+            Job::Pixel(problem) => bench_pixel::measure(&ctx, problem),
         };
         match measured {
             Ok(row) => rows.extend(row),

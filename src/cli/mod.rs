@@ -7,6 +7,7 @@ pub mod bench_einsum;
 pub mod bench_fft;
 pub mod bench_fmm;
 pub mod bench_glyph;
+mod bench_pixel;
 pub mod budgets;
 pub mod cart;
 pub mod doctor;

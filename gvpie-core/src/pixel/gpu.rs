@@ -43,11 +43,18 @@ struct Entry {
 /// Machines of a workgroup of the lane kernel: their registers take 4 KB.
 pub(super) const LANES: usize = 64;
 
-/// Threads that draw together in the group kernel.
+/// Threads that draw together in the group kernel, and machines that they draw for in turn: what these
+/// compute is done side by side, which takes no longer than one machine's.
 const GROUP: usize = 32;
+const TEAM: usize = 8;
 
 /// Words of the glyphs in the ROM, which the sines follow.
 const GLYPHS: usize = 512;
+
+/// Machines of a workgroup.
+fn machines(algorithm: Algorithm) -> usize {
+    if algorithm == Algorithm::Group { TEAM } else { LANES }
+}
 
 fn kernel(algorithm: Algorithm) -> Kernel {
     let group = algorithm == Algorithm::Group;
@@ -60,6 +67,7 @@ fn kernel(algorithm: Algorithm) -> Kernel {
         ("op", Value::from_serialize(&codes)),
         ("at", Value::from_serialize(&places)),
         ("tables", GLYPHS.into()),
+        ("slot_bits", machines(algorithm).ilog2().into()),
     ]
     .into();
     Kernel::ours(format!("pixel {algorithm}"), "pixel.wgsl.jinja", values).entry("pixel").fields(
@@ -212,8 +220,8 @@ impl Bank {
         Ok((0..self.machines).map(state).collect())
     }
 
-    /// Runs a slice of every machine, and says how many go on after it.
-    pub fn run(&self, ctx: &Context, slice: Slice) -> Result<usize> {
+    /// Runs so many slices of every machine, and says how many go on after them.
+    pub fn run(&self, ctx: &Context, slice: Slice, slices: u32) -> Result<usize> {
         let [to_machine, to_pixel] = self.strides();
         let params = Params {
             steps: slice.steps,
@@ -224,23 +232,24 @@ impl Bank {
             canvas_machine: to_machine as u32,
             canvas_pixel: to_pixel as u32,
         };
-        let groups = match self.algorithm {
-            Algorithm::Lane => self.machines.div_ceil(LANES),
-            _ => self.machines,
-        } as u32;
+        let groups = self.machines.div_ceil(machines(self.algorithm)) as u32;
         let gpu = ctx.device().gpu();
         let gpu = gpu.ok_or_else(|| Error::Foreign { operand: "the context".into() })?;
         let x = groups.min(gpu.limits().max_compute_workgroups_per_dimension).max(1);
-        let bindings = Bindings::new()
-            .params(&params)
-            .buffer(Access::Read, &self.code)
-            .buffer(Access::Read, &self.data)
-            .buffer(Access::Read, &self.entries)
-            .buffer(Access::Read, &self.rom)
-            .buffer(Access::ReadWrite, &self.state)
-            .buffer(Access::ReadWrite, &self.canvas);
+        let bindings = || {
+            Bindings::new()
+                .params(&params)
+                .buffer(Access::Read, &self.code)
+                .buffer(Access::Read, &self.data)
+                .buffer(Access::Read, &self.entries)
+                .buffer(Access::Read, &self.rom)
+                .buffer(Access::ReadWrite, &self.state)
+                .buffer(Access::ReadWrite, &self.canvas)
+        };
         let mut batch = ctx.batch("pixel");
-        batch.dispatch(&self.pipeline, bindings, [x, groups.div_ceil(x), 1])?;
+        for _ in 0..slices {
+            batch.dispatch(&self.pipeline, bindings(), [x, groups.div_ceil(x), 1])?;
+        }
         batch.submit()?;
         let row = 4 * self.machines as u64;
         let from = row * at::STATUS as u64;

@@ -34,6 +34,9 @@ impl std::fmt::Display for Algorithm {
 /// milliseconds.
 const SLICE: Slice = Slice { steps: 16_384, fuel: 16_384 };
 
+/// Slices that are submitted at once, a dispatch each, at most: the host then looks who goes on.
+const TOGETHER: u32 = 8;
+
 /// Machines below which the host is done before a GPU would be.
 const FEW: usize = 32;
 
@@ -135,6 +138,13 @@ impl PixelPlan {
         Ok(machines)
     }
 
+    /// Whether any of the programs has something to draw or to count.
+    fn draws(&self) -> bool {
+        use super::isa::code as op;
+        let mut codes = self.problem.programs.iter().flat_map(|p| &p.code).map(|i| i[0]);
+        codes.any(|code| matches!(code, op::CLS | op::SCROLL | op::PLOT..=op::BLIT | op::HIST))
+    }
+
     fn program(&self, machine: usize) -> &Program {
         &self.problem.programs[machine / self.problem.copies]
     }
@@ -189,7 +199,10 @@ impl Machines {
     /// # Errors
     /// [`Error::DeviceLost`], [`Error::Timeout`].
     pub fn run(&mut self) -> Result<()> {
-        while self.slice(SLICE)? > 0 {}
+        let mut slices = 1;
+        while self.slices(SLICE, slices)? > 0 {
+            slices = (2 * slices).min(TOGETHER);
+        }
         Ok(())
     }
 
@@ -201,24 +214,32 @@ impl Machines {
         let mut left = instructions;
         let mut running = self.len();
         // What an instruction costs at most: so fuel ends no slice before its instructions are run.
-        let canvas = self.states.first().map_or(0, |state| state.canvas.len() as u32);
-        let dearest = 1 + canvas.div_ceil(64).max(255 * 35 / 64 + 1);
+        let dearest = match self.plan.draws() {
+            true => {
+                let canvas = self.states.first().map_or(0, |state| state.canvas.len() as u32);
+                1 + canvas.div_ceil(64).max(255 * 35 / 64 + 1)
+            }
+            false => 1,
+        };
         while left > 0 && running > 0 {
             let steps = left.min(SLICE.fuel / dearest).max(1);
-            running = self.slice(Slice { steps, fuel: u32::MAX })?;
-            left -= steps;
+            let slices = (left / steps).min(TOGETHER);
+            running = self.slices(Slice { steps, fuel: u32::MAX }, slices)?;
+            left -= steps * slices;
         }
         Ok(running)
     }
 
-    fn slice(&mut self, slice: Slice) -> Result<usize> {
+    fn slices(&mut self, slice: Slice, slices: u32) -> Result<usize> {
         if self.plan.algorithm != Algorithm::Host {
             let ctx = &self.plan.ctx;
-            return self.banks.iter().map(|bank| bank.run(ctx, slice)).sum();
+            return self.banks.iter().map(|bank| bank.run(ctx, slice, slices)).sum();
         }
         let plan = &self.plan;
         let machines = self.states.par_iter_mut().enumerate();
-        machines.for_each(|(machine, state)| cpu::run(plan.program(machine), state, slice));
+        machines.for_each(|(machine, state)| {
+            (0..slices).for_each(|_| cpu::run(plan.program(machine), state, slice));
+        });
         Ok(self.states.iter().filter(|state| state.status() == Status::Running).count())
     }
 
