@@ -4,6 +4,7 @@ use crate::Failure;
 use crate::content::Content;
 use crate::editor::Key;
 use crate::pace::Pace;
+use crate::player::Bound;
 use crate::present::Stage;
 use crate::scene::{Press, Scene};
 use crate::surface::{Presented, Screen};
@@ -154,7 +155,7 @@ impl App {
                 let Some(due) = self.pace.due(now) else { break };
                 time = due;
             }
-            player.tick(time, Some(until), &mut std::io::stdout().lock())?;
+            player.tick(time, Bound::Until(until), &mut std::io::stdout().lock())?;
             if let Some(words) = player.obituary() {
                 eprintln!("gvpie-bootstrap: {words}; F5 begins anew");
             }
@@ -232,42 +233,35 @@ impl App {
         events: &ActiveEventLoop,
         event: &KeyEvent,
     ) -> std::result::Result<(), Failure> {
-        let down = event.state == ElementState::Pressed;
+        let (key, down) = (&event.logical_key, event.state == ElementState::Pressed);
         let shortcut = self.modifiers.control_key() || self.modifiers.super_key();
-        if let Scene::Program(player) = &mut self.scene {
-            if let Some(key) = key_of(&event.logical_key) {
-                player.controls.key(key, down);
-            }
-            match &event.logical_key {
-                Pressed::Named(NamedKey::Escape) if down => {
-                    events.exit();
-                    return Ok(());
-                }
-                Pressed::Character(text) if down && shortcut && text.eq_ignore_ascii_case("d") => {
-                    player.controls.end();
-                }
-                _ => {}
-            }
-            match named(&event.logical_key) {
-                Some(Press::Edit(key)) if down => player.controls.type_key(key),
-                Some(press) if down && !event.repeat => self.press(press)?,
-                None if down && !shortcut => {
-                    let typed = event.text.iter().flat_map(|text| text.chars());
-                    typed.for_each(|typed| player.controls.type_key(Key::Char(typed)));
-                }
-                _ => {}
-            }
-            return Ok(());
+        let typed = event.text.iter().flat_map(|text| text.chars()).map(Key::Char);
+        let Scene::Program(player) = &mut self.scene else {
+            return match named(key) {
+                _ if !down => Ok(()),
+                Some(press) => self.press(press),
+                None if shortcut => Ok(()),
+                None => typed.map(Press::Edit).try_for_each(|press| self.press(press)),
+            };
+        };
+        let controls = &mut player.controls;
+        if let Some(key) = key_of(key) {
+            controls.key(key, down);
         }
-        if !down {
-            return Ok(());
-        }
-        if let Some(press) = named(&event.logical_key) {
-            self.press(press)?;
-        } else if !shortcut {
-            for character in event.text.iter().flat_map(|text| text.chars()) {
-                self.press(Press::Edit(Key::Char(character)))?;
+        match (named(key), key) {
+            _ if !down => {}
+            (Some(Press::Edit(key)), _) => controls.type_key(key),
+            // Held down, a key begins anew once.
+            (Some(press), _) if !event.repeat => self.press(press)?,
+            (Some(_), _) => {}
+            (None, Pressed::Named(NamedKey::Escape)) => events.exit(),
+            (None, Pressed::Character(letter)) if shortcut => {
+                if letter.eq_ignore_ascii_case("d") {
+                    controls.end();
+                }
             }
+            (None, _) if shortcut => {}
+            (None, _) => typed.for_each(|key| controls.type_key(key)),
         }
         Ok(())
     }

@@ -2,12 +2,16 @@
 
 use crate::content::Content;
 use crate::editor::Key;
+use crate::player::Bound;
 use crate::scene::{Press, Scene};
 use crate::{Failure, pace, present};
 use glam::UVec2;
 use gvpie_core::{Backend, Context, ContextOptions, Error};
 use std::io::Write;
 use std::path::Path;
+
+/// Cycles of a program's frame at most, so that one without an end ends.
+const FRAME_CYCLES: u32 = 100_000_000;
 
 /// What to do before the picture is taken.
 #[derive(Debug)]
@@ -122,7 +126,7 @@ fn play(
             if share(frame + 1) == script.keys.len() {
                 player.controls.end();
             }
-            player.tick(pace::time(beat), None, said)?;
+            player.tick(pace::time(beat), Bound::Cycles(FRAME_CYCLES), said)?;
             beat += u64::from(player.lives());
         }
         let wanted = snapshots > 0 || frame + 1 == frames;

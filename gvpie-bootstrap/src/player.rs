@@ -10,11 +10,17 @@ use gvpie_core::{Backend, Context, Pixel};
 use std::io::{ErrorKind, Write};
 use std::time::Instant;
 
-/// Cycles of a frame at most, where nothing else ends one that does not end.
-const FRAME_CYCLES: u32 = 100_000_000;
-
 /// Characters of a name that a title shows.
 const NAME: usize = 60;
+
+/// What ends a tick whose frame does not end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bound {
+    /// The clock; the next tick goes on.
+    Until(Instant),
+    /// So many cycles; the program is stopped with a fault.
+    Cycles(u32),
+}
 
 /// A program on its way, and what of it is to be seen.
 #[derive(Debug)]
@@ -151,19 +157,17 @@ impl Player {
         self.controls.type_key(key);
     }
 
-    /// Goes on to the end of its frame, or until the clock says `until`: it begins a frame with this
-    /// time if the last is done, and writes what it has to say to `out`.
-    pub fn tick(
-        &mut self,
-        time: u32,
-        until: Option<Instant>,
-        out: &mut dyn Write,
-    ) -> Result<(), Failure> {
+    /// Goes on to the end of its frame, or to the bound. It begins a frame with this time if the last
+    /// is done, and writes what it has to say to `out`.
+    pub fn tick(&mut self, time: u32, bound: Bound, out: &mut dyn Write) -> Result<(), Failure> {
         if !self.lives() {
             return Ok(());
         }
         // Words of 32 bits do for a tick, whatever it does for a life.
-        let most = if until.is_some() { u32::MAX } else { FRAME_CYCLES };
+        let most = match bound {
+            Bound::Until(_) => u32::MAX,
+            Bound::Cycles(most) => most,
+        };
         let left = (self.limit - self.cycles).min(most.into()) as u32;
         let (fresh, controls) = (std::mem::take(&mut self.fresh), &mut self.controls);
         self.machines.change(|_, state| {
@@ -175,7 +179,9 @@ impl Player {
             state.limit(left);
         })?;
         while self.advance(out)? == Status::Running {
-            if until.is_some_and(|until| Instant::now() >= until) {
+            if let Bound::Until(until) = bound
+                && Instant::now() >= until
+            {
                 break;
             }
         }
@@ -243,10 +249,12 @@ mod tests {
         Player::new(cartridge, "a/b.pxl".into(), UVec2::new(256, 128)).unwrap()
     }
 
-    /// Ticks without a bound, from a frame on: what was written.
+    const ENOUGH: Bound = Bound::Cycles(10_000_000);
+
+    /// Ticks from a frame on: what was written.
     fn ticks(player: &mut Player, frames: std::ops::Range<u64>) -> String {
         let mut out = Vec::new();
-        frames.for_each(|frame| player.tick(time(frame), None, &mut out).unwrap());
+        frames.for_each(|frame| player.tick(time(frame), ENOUGH, &mut out).unwrap());
         String::from_utf8(out).unwrap()
     }
 
@@ -282,7 +290,7 @@ mod tests {
 
     #[test]
     fn pictures_are_those_of_machines_run_directly() {
-        for name in ["snake", "life", "clock", "hello_world"] {
+        for name in ["snake", "maze", "clock", "hello_world"] {
             let path = format!("{}/../assets/programs/{name}.pxl", env!("CARGO_MANIFEST_DIR"));
             let program = assemble(&std::fs::read_to_string(path).unwrap()).unwrap();
             let mut played =
@@ -311,7 +319,8 @@ mod tests {
         let (mut cut, mut whole) = (player(long), player(long));
         let mut out = Vec::new();
         let now = Instant::now();
-        let mut tick = |cut: &mut Player, time| cut.tick(time, Some(now), &mut out).unwrap();
+        let mut tick =
+            |cut: &mut Player, time| cut.tick(time, Bound::Until(now), &mut out).unwrap();
         let mut slices = 0;
         assert!(!cut.is_amid());
         while slices == 0 || cut.is_amid() {
@@ -327,20 +336,25 @@ mod tests {
             tick(&mut cut, 9999);
         }
         ticks(&mut whole, 0..1);
-        whole.tick(50, None, &mut Vec::new()).unwrap();
+        whole.tick(50, ENOUGH, &mut Vec::new()).unwrap();
         assert_eq!((cut.picture(), cut.cycles), (whole.picture(), whole.cycles));
         assert_eq!((seen(&cut, 1), seen(&cut, 2)), (0xff_ffff, 0xff_ffff));
 
         // The first picture is seen as it grows, and what never ends holds nobody.
         let mut endless = player("a: RECT 0 0 128 64\nJMP a");
         let began = Instant::now();
-        endless.tick(0, Some(began + Duration::from_millis(5)), &mut Vec::new()).unwrap();
+        let until = Bound::Until(began + Duration::from_millis(5));
+        endless.tick(0, until, &mut Vec::new()).unwrap();
         assert!(began.elapsed() < Duration::from_secs(1));
         assert_eq!((endless.status, seen(&endless, 0)), (Status::Running, 0xff_ffff));
         let mut spins = player("a: JMP a");
-        ticks(&mut spins, 0..1);
+        spins.tick(0, Bound::Cycles(1000), &mut Vec::new()).unwrap();
         assert!(
-            spins.fault.as_deref().unwrap().contains("fault 6, out of cycles, at instruction 0")
+            spins
+                .fault
+                .as_deref()
+                .unwrap()
+                .contains("fault 6, out of cycles, at instruction 0 after 1000")
         );
     }
 
