@@ -1,11 +1,14 @@
 //! The window, as a user sees it: the real one under Xvfb, driven by xdotool and photographed,
 //! against the headless picture; and how the program speaks of mistakes.
 
+mod programs;
+
 use crate::adapter::{Wish, gpu, wish};
 use crate::golden::decode;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 /// The program, built beside this test; `None`, said aloud, where it was not.
@@ -47,10 +50,13 @@ impl Drop for Ends {
     }
 }
 
-/// A display of its own, by its name. Its number is this process's, so that no other test run on
-/// the machine looks for the same; and it outlives its clients, of which some are gone at once.
+/// A display of its own, by its name. Its number is this process's and this call's, so that no other
+/// test on the machine looks for the same; and it outlives its clients, of which some are gone at
+/// once.
 fn display() -> (Ends, String) {
-    let name = format!(":{}", 1000 + std::process::id() % 50_000);
+    static CALLS: AtomicU32 = AtomicU32::new(0);
+    let call = CALLS.fetch_add(1, Ordering::Relaxed);
+    let name = format!(":{}", 1000 + 4 * (std::process::id() % 12_500) + call);
     let mut server = Command::new("Xvfb")
         .args([&name, "-displayfd", "1", "-screen", "0", "1024x640x24"])
         .args(["-nolisten", "tcp", "-noreset"])
@@ -112,6 +118,43 @@ impl Desktop {
     }
 }
 
+/// Opens the program's window on a file, in its folder, and waits until there is one of this name;
+/// what it says on stderr is in the file that comes with it.
+fn open(
+    program: &Path,
+    file: &Path,
+    size: &str,
+    name: &str,
+    display: &str,
+    said: Stdio,
+) -> (Ends, Desktop, PathBuf) {
+    let log = file.with_extension("log");
+    let child = Command::new(program)
+        .args(["--size", size])
+        .arg(file)
+        .current_dir(file.parent().unwrap())
+        .env("DISPLAY", display)
+        .env_remove("WAYLAND_DISPLAY")
+        .env("WINIT_X11_SCALE_FACTOR", "1")
+        .stdout(said)
+        .stderr(std::fs::File::create(&log).unwrap())
+        .spawn()
+        .unwrap();
+    let mut child = Ends(child);
+    let mut desktop = Desktop { display: display.into(), window: String::new() };
+    let start = Instant::now();
+    while desktop.window.is_empty() {
+        let search = desktop.tool("xdotool").args(["search", "--name", name]).output().unwrap();
+        let found = String::from_utf8_lossy(&search.stdout).trim().to_string();
+        desktop.window = found.lines().next().unwrap_or_default().to_string();
+        let told = || std::fs::read_to_string(&log).unwrap();
+        assert!(child.0.try_wait().unwrap().is_none(), "the window closed: {}", told());
+        assert!(start.elapsed() < Duration::from_secs(60), "no window: {}", told());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    (child, desktop, log)
+}
+
 #[test]
 fn gpu_window_shows_what_the_headless_twin_draws() {
     if gpu().is_none() {
@@ -135,32 +178,9 @@ fn gpu_window_shows_what_the_headless_twin_draws() {
     };
 
     let (mut server, display) = display();
-    let log = folder.path().join("log");
-    let child = Command::new(&program)
-        .args(["--size", "640x400"])
-        .arg(&file)
-        .current_dir(folder.path())
-        .env("DISPLAY", &display)
-        .env_remove("WAYLAND_DISPLAY")
-        .env("WINIT_X11_SCALE_FACTOR", "1")
-        .stdout(Stdio::null())
-        .stderr(std::fs::File::create(&log).unwrap())
-        .spawn()
-        .unwrap();
-    let mut child = Ends(child);
-    let mut desktop = Desktop { display, window: String::new() };
-    let start = Instant::now();
-    while desktop.window.is_empty() {
-        let search =
-            desktop.tool("xdotool").args(["search", "--name", "^gvpie$"]).output().unwrap();
-        let found = String::from_utf8_lossy(&search.stdout).trim().to_string();
-        desktop.window = found.lines().next().unwrap_or_default().to_string();
-        let told = || std::fs::read_to_string(&log).unwrap();
-        assert_eq!(server.0.try_wait().unwrap(), None, "Xvfb ended by itself");
-        assert!(child.0.try_wait().unwrap().is_none(), "the window closed: {}", told());
-        assert!(start.elapsed() < Duration::from_secs(60), "no window: {}", told());
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    let (_child, desktop, log) =
+        open(&program, &file, "640x400", "^gvpie$", &display, Stdio::null());
+    assert_eq!(server.0.try_wait().unwrap(), None, "Xvfb ended by itself");
     let window = desktop.window.clone();
 
     desktop.shows(&headless("", "640x400", "cpu"), "the first frame");

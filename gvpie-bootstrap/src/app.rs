@@ -1,16 +1,21 @@
-//! The session, which is the same with and without a window; and the window.
+//! The window.
 
 use crate::Failure;
-use crate::editor::{Editor, Key};
-use crate::present::{self, Camera, Stage, View};
+use crate::content::Content;
+use crate::editor::Key;
+use crate::pace::Pace;
+use crate::player::Bound;
+use crate::present::Stage;
+use crate::scene::{Press, Scene};
 use crate::surface::{Presented, Screen};
 use glam::{UVec2, Vec2};
-use gvpie_core::{Context, Error, Result};
-use std::path::PathBuf;
+use gvpie_core::{Error, Result};
+use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 use winit::application::ApplicationHandler;
 use winit::dpi::{LogicalSize, PhysicalSize};
-use winit::event::{ElementState, MouseScrollDelta, WindowEvent};
+use winit::event::{ElementState, KeyEvent, MouseButton, MouseScrollDelta, WindowEvent};
 use winit::event_loop::{ActiveEventLoop, ControlFlow, EventLoop, OwnedDisplayHandle};
 use winit::keyboard::{Key as Pressed, ModifiersState, NamedKey};
 use winit::window::{Window, WindowId};
@@ -21,91 +26,11 @@ const NOTCH: f32 = 3.0;
 /// So often may a device or a surface be lost without a frame in between.
 const PATIENCE: u32 = 30;
 
-/// What a key means.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Press {
-    /// Something for the editor.
-    Edit(Key),
-    /// The other view.
-    ToggleView,
-    /// A picture of the frame.
-    Snapshot,
-}
-
-/// The text, and how it is seen: all there is to keep when a device is lost.
-#[derive(Debug)]
-pub struct Session {
-    editor: Editor,
-    camera: Camera,
-    view: View,
-}
-
-impl Session {
-    /// A text in a frame of so many pixels.
-    pub fn new(text: &str, frame: UVec2, scale_factor: f64) -> Self {
-        let camera = Camera::new(frame, scale_factor);
-        let editor = Editor::new(text, camera.grid.x as usize, camera.grid.y as usize);
-        Session { editor, camera, view: View::default() }
-    }
-
-    /// Another frame for the same text.
-    pub fn resize(&mut self, frame: UVec2, scale_factor: f64) {
-        self.camera = Camera::new(frame, scale_factor);
-        self.editor.resize(self.camera.grid.x as usize, self.camera.grid.y as usize);
-    }
-
-    /// Does what the session can do by itself; gives back what is left to do.
-    pub fn press(&mut self, press: Press) -> Option<Press> {
-        match press {
-            Press::Edit(key) => self.editor.press(key),
-            Press::ToggleView => {
-                self.view = match self.view {
-                    View::Human => View::Machine,
-                    View::Machine => View::Human,
-                }
-            }
-            Press::Snapshot => return Some(press),
-        }
-        None
-    }
-
-    /// Draws the screen on the stage, which is set anew where it does not fit.
-    fn draw<'s>(&self, ctx: &Context, stage: &'s mut Option<Stage>) -> Result<&'s mut Stage> {
-        let fits = stage.take().filter(|stage| stage.grid() == self.camera.grid);
-        let ready = match fits {
-            Some(ready) => ready,
-            None => Stage::new(ctx, self.camera.grid)?,
-        };
-        let stage = stage.insert(ready);
-        stage.draw(&self.editor.screen())?;
-        Ok(stage)
-    }
-
-    /// Draws, and returns the frame's pixels if they are `wanted`, which waits for the device.
-    pub fn frame(
-        &self,
-        ctx: &Context,
-        stage: &mut Option<Stage>,
-        wanted: bool,
-    ) -> Result<Vec<u32>> {
-        let stage = self.draw(ctx, stage)?;
-        if wanted { stage.snapshot(&self.camera, self.view) } else { Ok(Vec::new()) }
-    }
-
-    /// Saves a frame under the first free name, and says which.
-    pub fn save(&self, pixels: &[u32]) -> std::result::Result<(), Failure> {
-        let names = (1_u32..).map(|n| PathBuf::from(format!("gvpie-{n}.png")));
-        let Some(path) = names.into_iter().find(|path| !path.exists()) else {
-            return Err(Failure::new("no name is free for a picture", "tidy the folder"));
-        };
-        present::save(&path, self.camera.frame, pixels)?;
-        println!("saved {}", path.display());
-        Ok(())
-    }
-}
+/// How long a program computes between looks at what the user does; a frame is 16.7 ms.
+const WORK: Duration = Duration::from_millis(12);
 
 /// Opens the window, and returns when it is closed.
-pub fn run(text: &str, size: UVec2) -> std::result::Result<(), Failure> {
+pub fn run(content: Content, size: UVec2) -> std::result::Result<(), Failure> {
     let headless = "--headless --out shot.png draws the same into a file";
     let failed = |error: &dyn std::fmt::Display| {
         // Winit names the place in its own source first; what is wrong comes last.
@@ -115,8 +40,11 @@ pub fn run(text: &str, size: UVec2) -> std::result::Result<(), Failure> {
     };
     let events = EventLoop::new().map_err(|error| failed(&error))?;
     events.set_control_flow(ControlFlow::Wait);
+    let scene = Scene::new(content, size, 1.0)?;
     let mut app = App {
-        session: Session::new(text, size, 1.0),
+        title: scene.title(),
+        scene,
+        pace: Pace::default(),
         size,
         display: events.owned_display_handle(),
         window: None,
@@ -132,7 +60,11 @@ pub fn run(text: &str, size: UVec2) -> std::result::Result<(), Failure> {
 }
 
 struct App {
-    session: Session,
+    scene: Scene,
+    /// What the window is called.
+    title: String,
+    /// When a program's frames are due.
+    pace: Pace,
     /// The window's first size.
     size: UVec2,
     display: OwnedDisplayHandle,
@@ -149,7 +81,7 @@ struct App {
 }
 
 impl App {
-    /// One frame. What was lost is made anew; the session has all that it shows.
+    /// One frame. What was lost is made anew; the scene has all that it shows.
     fn redraw(&mut self) -> std::result::Result<(), Failure> {
         let Some(window) = self.window.clone() else { return Ok(()) };
         match self.show(&window) {
@@ -185,26 +117,89 @@ impl App {
             Some(screen) => screen,
             none => none.insert(Screen::open(Arc::clone(window), self.display.clone())?),
         };
-        let session = &self.session;
-        let stage = session.draw(&screen.context().clone(), &mut self.stage)?;
-        screen.present(stage, &session.camera, session.view)
+        let scene = &self.scene;
+        let stage = scene.draw(&screen.context().clone(), &mut self.stage)?;
+        screen.present(stage, scene.camera(), scene.view())
     }
 
     fn press(&mut self, press: Press) -> std::result::Result<(), Failure> {
-        if self.session.press(press) == Some(Press::Snapshot) {
+        if press == Press::Restart {
+            self.pace = Pace::default();
+        }
+        if self.scene.press(press)? == Some(Press::Snapshot) {
             self.snapshot()?;
         }
+        self.again_soon();
+        Ok(())
+    }
+
+    fn again_soon(&self) {
         if let Some(window) = &self.window {
             window.request_redraw();
         }
-        Ok(())
+    }
+
+    /// The frames of a program that are due, and when the next will be.
+    fn play(&mut self) -> std::result::Result<ControlFlow, Failure> {
+        // Not before there is something to see them on: opening a device may take a second.
+        let (Scene::Program(player), Some(window), Some(_)) =
+            (&mut self.scene, &self.window, &self.screen)
+        else {
+            return Ok(ControlFlow::Wait);
+        };
+        let now = Instant::now();
+        let until = now + WORK;
+        let mut time = 0;
+        while player.lives() && Instant::now() < until {
+            if !player.is_amid() {
+                let Some(due) = self.pace.due(now) else { break };
+                time = due;
+            }
+            player.tick(time, Bound::Until(until), &mut std::io::stdout().lock())?;
+            if let Some(words) = player.obituary() {
+                eprintln!("gvpie-bootstrap: {words}; F5 begins anew");
+            }
+        }
+        if player.take_changed() {
+            window.request_redraw();
+        }
+        let title = player.title();
+        if self.title != title {
+            window.set_title(&title);
+            self.title = title;
+        }
+        Ok(match (player.lives(), player.is_amid()) {
+            (true, true) => ControlFlow::Poll,
+            (true, false) => self.pace.next().map_or(ControlFlow::Poll, ControlFlow::WaitUntil),
+            (false, _) => {
+                self.pace.hold(now);
+                ControlFlow::Wait
+            }
+        })
+    }
+
+    /// Shows another file. One that cannot be opened is no reason to close this.
+    fn open(&mut self, file: &Path) {
+        let frame = self.scene.camera().frame;
+        let opened = Content::read(Some(file)).and_then(|content| Scene::new(content, frame, 1.0));
+        match opened {
+            Ok(scene) => {
+                (self.scene, self.pace, self.wheel) = (scene, Pace::default(), 0.0);
+                self.title = self.scene.title();
+                if let Some(window) = &self.window {
+                    window.set_title(&self.title);
+                }
+                self.resized();
+            }
+            Err(failure) => eprintln!("gvpie-bootstrap: {failure}"),
+        }
     }
 
     /// A picture that cannot be saved is no reason to close the window.
     fn snapshot(&mut self) -> std::result::Result<(), Failure> {
         let Some(screen) = &self.screen else { return Ok(()) };
-        let taken = self.session.frame(&screen.context().clone(), &mut self.stage, true);
-        let saved = taken.map_err(Failure::from).and_then(|pixels| self.session.save(&pixels));
+        let taken = self.scene.frame(&screen.context().clone(), &mut self.stage, true);
+        let saved = taken.map_err(Failure::from).and_then(|pixels| self.scene.save(&pixels));
         if let Err(failure) = saved {
             eprintln!("gvpie-bootstrap: {failure}");
         }
@@ -212,22 +207,84 @@ impl App {
     }
 
     fn scroll(&mut self, delta: MouseScrollDelta) {
+        let Scene::Text(session) = &mut self.scene else { return };
         self.wheel += match delta {
             MouseScrollDelta::LineDelta(_, notches) => -notches * NOTCH,
             MouseScrollDelta::PixelDelta(moved) => {
-                -self.session.camera.rows_in(Vec2::new(moved.x as f32, moved.y as f32))
+                -session.rows_in(Vec2::new(moved.x as f32, moved.y as f32))
             }
         };
         let rows = self.wheel.trunc();
         self.wheel -= rows;
-        self.session.editor.scroll(rows as isize);
+        session.scroll(rows as isize);
+        self.again_soon();
     }
 
     fn resized(&mut self) {
         if let Some(window) = &self.window {
             let PhysicalSize { width, height } = window.inner_size();
-            self.session.resize(UVec2::new(width, height), window.scale_factor());
+            self.scene.resize(UVec2::new(width, height), window.scale_factor());
             window.request_redraw();
+        }
+    }
+
+    fn key(
+        &mut self,
+        events: &ActiveEventLoop,
+        event: &KeyEvent,
+    ) -> std::result::Result<(), Failure> {
+        let (key, down) = (&event.logical_key, event.state == ElementState::Pressed);
+        let shortcut = self.modifiers.control_key() || self.modifiers.super_key();
+        let typed = event.text.iter().flat_map(|text| text.chars()).map(Key::Char);
+        let Scene::Program(player) = &mut self.scene else {
+            return match named(key) {
+                _ if !down => Ok(()),
+                Some(press) => self.press(press),
+                None if shortcut => Ok(()),
+                None => typed.map(Press::Edit).try_for_each(|press| self.press(press)),
+            };
+        };
+        let controls = &mut player.controls;
+        if let Some(key) = key_of(key) {
+            controls.key(key, down);
+        }
+        match (named(key), key) {
+            _ if !down => {}
+            (Some(Press::Edit(key)), _) => controls.type_key(key),
+            // Held down, a key begins anew once.
+            (Some(press), _) if !event.repeat => self.press(press)?,
+            (Some(_), _) => {}
+            (None, Pressed::Named(NamedKey::Escape)) => events.exit(),
+            (None, Pressed::Character(letter)) if shortcut => {
+                if letter.eq_ignore_ascii_case("d") {
+                    controls.end();
+                }
+            }
+            (None, _) if shortcut => {}
+            (None, _) => typed.for_each(|key| controls.type_key(key)),
+        }
+        Ok(())
+    }
+
+    /// What the mouse does, and a focus that goes, for a program.
+    fn point(&mut self, event: &WindowEvent) {
+        let Scene::Program(player) = &mut self.scene else { return };
+        match event {
+            WindowEvent::CursorMoved { position, .. } => {
+                let place = Vec2::new(position.x as f32, position.y as f32);
+                player.controls.mouse = player.camera().pixel_at(place);
+            }
+            WindowEvent::MouseInput { state, button, .. } => {
+                let bit = match button {
+                    MouseButton::Left => 1,
+                    MouseButton::Right => 2,
+                    MouseButton::Middle => 4,
+                    _ => 0,
+                };
+                player.controls.button(bit, *state == ElementState::Pressed);
+            }
+            WindowEvent::Focused(false) => player.controls.let_go(),
+            _ => {}
         }
     }
 
@@ -242,27 +299,23 @@ impl App {
             WindowEvent::RedrawRequested => self.redraw()?,
             WindowEvent::Occluded(false) => self.resized(),
             WindowEvent::ModifiersChanged(modifiers) => self.modifiers = modifiers.state(),
-            WindowEvent::MouseWheel { delta, .. } => {
-                self.scroll(delta);
-                if let Some(window) = &self.window {
-                    window.request_redraw();
-                }
+            WindowEvent::MouseWheel { delta, .. } => self.scroll(delta),
+            WindowEvent::DroppedFile(path) => self.open(&path),
+            WindowEvent::KeyboardInput { event, is_synthetic: false, .. } => {
+                self.key(events, &event)?;
             }
-            WindowEvent::KeyboardInput { event, is_synthetic: false, .. }
-                if event.state == ElementState::Pressed =>
-            {
-                let shortcut = self.modifiers.control_key() || self.modifiers.super_key();
-                if let Some(key) = named(&event.logical_key) {
-                    self.press(key)?;
-                } else if !shortcut {
-                    for character in event.text.iter().flat_map(|text| text.chars()) {
-                        self.press(Press::Edit(Key::Char(character)))?;
-                    }
-                }
-            }
-            _ => {}
+            other => self.point(&other),
         }
         Ok(())
+    }
+}
+
+/// Keys that a program can see to be down.
+fn key_of(key: &Pressed) -> Option<Key> {
+    match (key, named(key)) {
+        (_, Some(Press::Edit(key))) => Some(key),
+        (Pressed::Named(NamedKey::Space), _) => Some(Key::Char(' ')),
+        _ => None,
     }
 }
 
@@ -283,6 +336,8 @@ fn named(key: &Pressed) -> Option<Press> {
         NamedKey::PageUp => Key::PageUp,
         NamedKey::PageDown => Key::PageDown,
         NamedKey::F2 => return Some(Press::ToggleView),
+        NamedKey::F5 => return Some(Press::Restart),
+        NamedKey::F6 | NamedKey::Pause => return Some(Press::Pause),
         NamedKey::F12 => return Some(Press::Snapshot),
         _ => return None,
     }))
@@ -294,7 +349,7 @@ impl ApplicationHandler for App {
             return;
         }
         let attributes = Window::default_attributes()
-            .with_title("gvpie")
+            .with_title(&self.title)
             .with_inner_size(LogicalSize::new(self.size.x, self.size.y));
         match events.create_window(attributes) {
             Ok(window) => {
@@ -314,6 +369,16 @@ impl ApplicationHandler for App {
         if let Err(failure) = self.handle(events, event) {
             self.failure = Some(failure);
             events.exit();
+        }
+    }
+
+    fn about_to_wait(&mut self, events: &ActiveEventLoop) {
+        match self.play() {
+            Ok(flow) => events.set_control_flow(flow),
+            Err(failure) => {
+                self.failure = Some(failure);
+                events.exit();
+            }
         }
     }
 }

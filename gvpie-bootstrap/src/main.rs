@@ -1,40 +1,50 @@
-//! gvpie-bootstrap: a screen that is a texture of codes, expanded to glyphs by a compute shader.
+//! gvpie-bootstrap: a screen that is a texture of codes, expanded to glyphs by a compute shader;
+//! and the canvas of a program, sixty frames a second.
 //!
-//! `editor` holds the text, `present` the way from cells to pixels, `surface` what the system's
-//! window needs of a GPU, `app` the window, and `headless` the same without one.
+//! `content` reads files. `editor` holds a text and `session` how it is seen; `player` runs a
+//! program, `controls` and `pace` being its keys and its clock; `scene` is either. `present` is the
+//! way from texels to pixels, `surface` what the system's window needs of a GPU, `app` the window,
+//! and `headless` the same without one.
 #![warn(missing_docs)]
 
 mod app;
+mod content;
+mod controls;
 mod editor;
 mod headless;
+mod pace;
+mod player;
 mod present;
+mod scene;
+mod session;
 mod surface;
 
+use crate::content::Content;
 use clap::{CommandFactory, Parser, ValueEnum};
 use glam::UVec2;
 use gvpie_core::Backend;
-use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-const WELCOME: &str = include_str!("welcome.txt");
-
-/// The editor holds a text in memory, four bytes a character; a larger one is not for it.
-const LARGEST: u64 = 16 << 20;
-
-/// A text in a window whose every character is a texel.
+/// A text in a window whose every character is a texel; or a program that is a picture, running.
 ///
-/// The text becomes a machine texture: one RGBA8 texel a character cell, with the glyph's code in
+/// A text becomes a machine texture: one RGBA8 texel a character cell, with the glyph's code in
 /// red. A compute shader expands it to the picture in the window. Typing writes cells.
+///
+/// A cartridge of PXL-1 (`gvpie asm`), or the text of a program named .pxl (`gvpie help pxl`), runs
+/// at 60 frames a second with keys and mouse as its inputs. Its canvas is magnified by a whole
+/// number.
 #[derive(Debug, Parser)]
 #[command(name = "gvpie-bootstrap", version, after_help = AFTER)]
 struct Options {
-    /// A text file in UTF-8, of at most 16 MiB; a welcome text if there is none. It is read, and
-    /// never written.
+    /// A text file in UTF-8, of at most 16 MiB; a cartridge, .pxl.png; a program's text, .pxl; a
+    /// welcome text if there is none. It is read, and never written. One dropped onto the window
+    /// is opened there.
     file: Option<PathBuf>,
-    /// Pixels of the window at first, or of the headless picture.
-    #[arg(long, value_name = "WxH", default_value = "960x512", value_parser = size)]
-    size: UVec2,
+    /// Pixels of the window at first, or of the headless picture: 960x512 for a text unless said;
+    /// for a program as the canvas fills up to 1024x768, headless the canvas itself.
+    #[arg(long, value_name = "WxH", value_parser = size)]
+    size: Option<UVec2>,
     /// Draw without a window or a display, then write the last frame to --out.
     #[arg(long, requires = "out")]
     headless: bool,
@@ -44,7 +54,8 @@ struct Options {
     /// Headless: what to type; see below.
     #[arg(long, value_name = "TEXT", default_value = "", requires = "headless")]
     keys: String,
-    /// Headless: how many frames to draw; the keys are spread evenly over them.
+    /// Headless: how many frames to draw; the keys are spread evenly over them. A program's clock
+    /// then goes by their number, 60 a second.
     #[arg(long, value_name = "N", default_value_t = 1, requires = "headless",
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     frames: u32,
@@ -53,25 +64,41 @@ struct Options {
           value_parser = scale)]
     scale: f64,
     /// Headless: where to compute. auto takes a real GPU if there is one, else the CPU; gpu takes
-    /// a software driver too; cpu needs no driver.
+    /// a software driver too; cpu needs no driver. A program's machine is always on the CPU.
     #[arg(long, value_enum, default_value_t, requires = "headless")]
     backend: Where,
 }
 
 const AFTER: &str = "\
-Keys:
+Keys, for a text:
   characters, Tab, Enter, Backspace, Delete    edit the text
   arrows, Home, End, PageUp, PageDown, wheel   move in it
   F2    the machine's view (the texels as colours), or the human one again
   F12   save the picture as gvpie-1.png, gvpie-2.png ... in the current folder
 
+Keys, for a program:
+  arrows, space, Enter   those of port 0x12; the mouse and its buttons are ports
+                         0x08 to 0x0a, in pixels of the canvas
+  characters             go to its input, port 0x11, where it waits for one; Ctrl+D
+                         ends the input. Its output, port 0x10, goes to standard output
+  F5          from the beginning
+  F6, Pause   stand still, and go on; after BRK, too
+  F12         save the picture
+  Escape      close the window
+
+A program that halts stays on its last picture. The title tells its state; a fault is
+told there and on standard error, with its place, and headless ends with status 1.
+
 --keys types its text; names of keys stand in braces: {Enter} {Tab} {Backspace}
-{Delete} {Left} {Right} {Up} {Down} {Home} {End} {PageUp} {PageDown} {F2} {F12},
-and {{ is a brace.
+{Delete} {Left} {Right} {Up} {Down} {Home} {End} {PageUp} {PageDown} {F2} {F5} {F6}
+{F12}, and {{ is a brace. For a program each is down for a frame, and its input ends
+after the last.
 
 Examples:
   gvpie-bootstrap notes.txt
+  gvpie-bootstrap snake.pxl.png
   gvpie-bootstrap --headless --keys 'Hello{Enter}' --out shot.png notes.txt
+  gvpie-bootstrap --headless --frames 120 --keys '{Up}{Left}' --out shot.png snake.pxl
   gvpie-bootstrap --headless --keys '{F2}' --size 640x400 --backend cpu --out shot.png
 
 The environment: WGPU_BACKEND, WGPU_ADAPTER_NAME and WGPU_POWER_PREF choose the GPU.
@@ -138,13 +165,17 @@ fn main() -> ExitCode {
     let keys = headless::parse_keys(&options.keys).unwrap_or_else(|error| {
         Options::command().error(clap::error::ErrorKind::InvalidValue, error).exit()
     });
-    let ran = load(options.file.as_deref()).and_then(|text| match &options.out {
+    let ran = Content::read(options.file.as_deref()).and_then(|content| match &options.out {
         Some(out) => {
             let script = headless::Script { keys, frames: options.frames };
-            let backend = options.backend.backend();
-            headless::run(&text, options.size, options.scale, &script, backend, out)
+            let (size, backend) = (options.size, options.backend.backend());
+            let size = size.unwrap_or_else(|| content.picture());
+            headless::run(content, size, options.scale, &script, backend, out)
         }
-        None => app::run(&text, options.size),
+        None => {
+            let size = options.size.unwrap_or_else(|| content.window());
+            app::run(content, size)
+        }
     });
     match ran {
         Ok(()) => ExitCode::SUCCESS,
@@ -167,37 +198,6 @@ fn scale(text: &str) -> Result<f64, String> {
     factor.ok_or_else(|| "expected a number from 0.25 to 16".into())
 }
 
-/// The text to begin with.
-fn load(file: Option<&Path>) -> Result<String, Failure> {
-    let Some(path) = file else { return Ok(WELCOME.into()) };
-    let name = path.display();
-    let mut bytes = Vec::new();
-    // One byte past the limit shows that there is more, even of a file that is still growing.
-    std::fs::File::open(path)
-        .and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes))
-        .map_err(|error| {
-            let hint = "name a text file, or none for the welcome text";
-            Failure::new(format!("cannot read '{name}': {error}"), hint)
-        })?;
-    if bytes.len() as u64 > LARGEST {
-        let words = format!("'{name}' is larger than {} MiB", LARGEST >> 20);
-        return Err(Failure::new(words, "`gvpie render` draws texts of any size"));
-    }
-    if let Some(at) = bytes.iter().position(|&byte| byte == 0) {
-        let words = format!("'{name}' is a binary file: there is a zero byte at byte {at}");
-        return Err(Failure::new(words, "name a text file"));
-    }
-    let mut text = String::from_utf8(bytes).map_err(|error| {
-        let at = error.utf8_error().valid_up_to();
-        let words = format!("'{name}' is not text: invalid UTF-8 at byte {at}");
-        Failure::new(words, "convert it to UTF-8, as with iconv -t UTF-8")
-    })?;
-    if text.starts_with('\u{FEFF}') {
-        text.remove(0); // a byte order mark is no part of the text
-    }
-    Ok(text)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -210,24 +210,5 @@ mod tests {
             assert!(size(wrong).is_err(), "{wrong}");
         }
         assert!(scale("NaN").is_err() && scale("0").is_err() && scale("1.5").is_ok());
-    }
-
-    #[test]
-    fn files_that_are_no_text_say_where() {
-        let folder = tempfile::tempdir().unwrap();
-        let told = |name: &str, bytes: &[u8]| {
-            let path = folder.path().join(name);
-            std::fs::write(&path, bytes).unwrap();
-            load(Some(&path)).map_err(|failure| failure.to_string())
-        };
-        assert_eq!(told("a", "\u{FEFF}né".as_bytes()), Ok("né".into()));
-        assert!(told("b", b"abc\xFF").unwrap_err().contains("invalid UTF-8 at byte 3"));
-        assert!(told("c", b"ab\0c").unwrap_err().contains("zero byte at byte 2"));
-        let large = told("d", &vec![b'x'; LARGEST as usize + 1]).unwrap_err();
-        assert!(large.contains("larger than 16 MiB"), "{large}");
-        let missing = load(Some(&folder.path().join("e"))).unwrap_err().to_string();
-        assert!(missing.contains("cannot read") && !missing.contains('\n'), "{missing}");
-        assert!(load(Some(folder.path())).is_err());
-        assert!(load(None).unwrap().contains("gvpie"));
     }
 }

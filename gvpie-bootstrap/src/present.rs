@@ -9,7 +9,7 @@ use std::io::Write;
 use std::path::Path;
 
 /// Pixels of a cell before magnification.
-pub const CELL: UVec2 = UVec2::new(6, 8);
+const CELL: UVec2 = UVec2::new(6, 8);
 
 /// Frame pixels to a picture's pixel at scale factor 1.
 const ZOOM: f64 = 2.0;
@@ -26,44 +26,72 @@ pub enum View {
 
 /// Where the picture lies in the frame: magnified by a whole number, centred.
 ///
-/// Frame pixel p shows pixel ⌊(p − origin) / zoom⌋ of the picture, or nothing.
+/// Frame pixel p shows pixel step ⌊(p − origin) / zoom⌋ of the picture, or nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Camera {
     /// Pixels of the frame.
     pub frame: UVec2,
     /// Frame pixels left of and above the picture.
     pub origin: UVec2,
-    /// Columns and rows of the machine texture: as many cells as fit, at least one.
+    /// Columns and rows of the machine texture.
     pub grid: UVec2,
+    /// Picture pixels of a texel: a glyph's, or one where a texel is a pixel.
+    pub cell: UVec2,
     /// Frame pixels a picture's pixel covers, each way.
     pub zoom: u32,
+    /// Picture pixels from one that is shown to the next; 1 unless the frame has no room for all.
+    pub step: u32,
 }
 
 impl Camera {
-    /// For a frame of this many pixels on a display of this scale factor.
-    pub fn new(frame: UVec2, scale_factor: f64) -> Self {
+    /// As many cells of text as fit, at least one, in a frame of this many pixels on a display of
+    /// this scale factor.
+    pub fn of_text(frame: UVec2, scale_factor: f64) -> Self {
         let zoom = (ZOOM * scale_factor).round().clamp(1.0, 64.0) as u32;
         let cell = CELL * zoom;
         let grid = (frame / cell).max(UVec2::ONE);
         let origin = frame.saturating_sub(grid * cell) / 2;
-        Camera { frame, origin, grid, zoom }
+        Camera { frame, origin, grid, cell: CELL, zoom, step: 1 }
+    }
+
+    /// All of a canvas, as large as fits; of one larger than the frame, every step-th pixel.
+    pub fn of_canvas(frame: UVec2, canvas: UVec2) -> Self {
+        let room = frame.max(UVec2::ONE);
+        let zoom = (room / canvas).min_element().max(1);
+        let needed = UVec2::new(canvas.x.div_ceil(room.x), canvas.y.div_ceil(room.y));
+        let step = needed.max_element();
+        let seen = UVec2::new(canvas.x.div_ceil(step), canvas.y.div_ceil(step)) * zoom;
+        let origin = frame.saturating_sub(seen) / 2;
+        Camera { frame, origin, grid: canvas, cell: UVec2::ONE, zoom, step }
+    }
+
+    /// Pixels of the picture.
+    fn size(&self) -> UVec2 {
+        self.grid * self.cell
     }
 
     /// Rows of cells that a distance of so many frame pixels is.
     pub fn rows_in(&self, distance: Vec2) -> f32 {
-        distance.y / (CELL.y * self.zoom) as f32
+        distance.y / (self.cell.y * self.zoom) as f32
+    }
+
+    /// The picture's pixel at a place of the frame, or the one nearest to it.
+    pub fn pixel_at(&self, place: Vec2) -> [i32; 2] {
+        let at = ((place - self.origin.as_vec2()) / self.zoom as f32).floor() * self.step as f32;
+        at.clamp(Vec2::ZERO, (self.size() - 1).as_vec2()).as_ivec2().into()
     }
 
     /// The frame: packed RGBA8, from a machine texture and its picture.
     pub fn compose(&self, view: View, machine: &[u32], picture: &[u32]) -> Vec<u32> {
-        let size = self.grid * CELL;
+        let size = self.size();
         let pixel = |p: UVec2| {
             // Left of and above the picture the difference wraps to beyond its other edges.
             let at = p.wrapping_sub(self.origin) / self.zoom;
+            let at = at.wrapping_mul(UVec2::splat(self.step));
             if at.cmpge(size).any() {
                 return rom::BLACK;
             }
-            let cell = at / CELL;
+            let cell = at / self.cell;
             let colour = match view {
                 View::Human => picture[(at.y * size.x + at.x) as usize],
                 View::Machine => machine[(cell.y * self.grid.x + cell.x) as usize],
@@ -78,40 +106,49 @@ impl Camera {
 /// Machine texture and picture on a device.
 #[derive(Debug)]
 pub struct Stage {
-    plan: GlyphPlan,
     grid: UVec2,
     /// rows × columns texels.
     pub machine: Tensor<u32>,
-    /// What they expand to.
-    pub picture: Tensor<u32>,
+    /// What they expand to, unless they are pixels themselves.
+    expansion: Option<(GlyphPlan, Tensor<u32>)>,
 }
 
 impl Stage {
-    /// For a machine texture of this many columns and rows.
-    pub fn new(ctx: &Context, grid: UVec2) -> Result<Self> {
+    /// For what this camera shows.
+    pub fn new(ctx: &Context, camera: &Camera) -> Result<Self> {
+        let grid = camera.grid;
         let problem = Glyphs::new(grid.x as usize, grid.y as usize).cell(Cell::C6x8);
-        Ok(Stage {
-            plan: problem.plan(ctx)?,
-            grid,
-            machine: ctx.zeros(problem.machine_shape())?,
-            picture: ctx.zeros(problem.picture_shape())?,
-        })
+        let machine = ctx.zeros(problem.machine_shape())?;
+        let expansion = if camera.cell == CELL {
+            Some((problem.plan(ctx)?, ctx.zeros(problem.picture_shape())?))
+        } else {
+            None
+        };
+        Ok(Stage { grid, machine, expansion })
     }
 
-    /// Columns and rows.
-    pub fn grid(&self) -> UVec2 {
-        self.grid
+    /// Whether it is for what this camera shows.
+    pub fn fits(&self, camera: &Camera) -> bool {
+        self.grid == camera.grid && self.expansion.is_some() == (camera.cell == CELL)
     }
 
     /// Draws a screen of as many texels.
     pub fn draw(&mut self, screen: &[u32]) -> Result<()> {
         self.machine.write(screen)?;
-        self.plan.run(&self.machine, &mut self.picture)
+        match &mut self.expansion {
+            Some((plan, picture)) => plan.run(&self.machine, picture),
+            None => Ok(()),
+        }
+    }
+
+    /// The pixels that are shown.
+    pub fn picture(&self) -> &Tensor<u32> {
+        self.expansion.as_ref().map_or(&self.machine, |(_, picture)| picture)
     }
 
     /// The frame as it stands; waits for the device.
     pub fn snapshot(&self, camera: &Camera, view: View) -> Result<Vec<u32>> {
-        Ok(camera.compose(view, &self.machine.download()?, &self.picture.download()?))
+        Ok(camera.compose(view, &self.machine.download()?, &self.picture().download()?))
     }
 }
 
@@ -158,20 +195,42 @@ mod tests {
 
     #[test]
     fn the_grid_fills_the_frame_and_is_centred() {
-        let camera = Camera::new(UVec2::new(963, 517), 1.0);
+        let camera = Camera::of_text(UVec2::new(963, 517), 1.0);
         assert_eq!((camera.grid, camera.zoom), (UVec2::new(80, 32), 2));
         assert_eq!(camera.origin, UVec2::new(1, 2));
-        let fine = Camera::new(UVec2::new(1920, 1024), 2.0);
+        let fine = Camera::of_text(UVec2::new(1920, 1024), 2.0);
         assert_eq!((fine.grid, fine.zoom), (UVec2::new(80, 32), 4));
-        assert_eq!(Camera::new(UVec2::new(960, 512), 1.25).zoom, 3);
-        let tiny = Camera::new(UVec2::new(5, 3), 1.0);
+        assert_eq!(Camera::of_text(UVec2::new(960, 512), 1.25).zoom, 3);
+        let tiny = Camera::of_text(UVec2::new(5, 3), 1.0);
         assert_eq!((tiny.grid, tiny.origin), (UVec2::ONE, UVec2::ZERO));
         assert_eq!(camera.rows_in(Vec2::new(0.0, 32.0)), 2.0);
     }
 
     #[test]
+    fn canvases_are_magnified_by_whole_numbers_or_thinned() {
+        let of = |frame: [u32; 2], canvas: [u32; 2]| Camera::of_canvas(frame.into(), canvas.into());
+        let camera = of([960, 512], [128, 64]);
+        assert_eq!((camera.zoom, camera.step, camera.origin), (7, 1, UVec2::new(32, 32)));
+        assert_eq!(camera.pixel_at(Vec2::new(32.0, 38.9)), [0, 0]);
+        assert_eq!(camera.pixel_at(Vec2::new(39.0, 39.0)), [1, 1]);
+        assert_eq!(camera.pixel_at(Vec2::new(-5.0, 9999.0)), [0, 63]);
+        let small = of([50, 50], [128, 64]);
+        assert_eq!((small.zoom, small.step, small.origin), (1, 3, UVec2::new(3, 14)));
+        assert_eq!(small.pixel_at(Vec2::new(4.0, 15.0)), [3, 3]);
+        assert_eq!(of([0, 0], [9, 9]).step, 9); // minimised
+
+        let picture: Vec<u32> = (0..12).collect();
+        let shown = of([9, 6], [4, 3]).compose(View::Human, &picture, &picture);
+        let row = |y: usize| shown[9 * y..9 * y + 9].iter().map(|p| p & 255).collect::<Vec<_>>();
+        assert_eq!(row(2), [4, 4, 5, 5, 6, 6, 7, 7, 0]);
+        let thinned = of([3, 2], [4, 3]).compose(View::Human, &picture, &picture);
+        let black = rom::BLACK;
+        assert_eq!(thinned, [0, 2, 0, 8, 10, 0].map(|p| p | black));
+    }
+
+    #[test]
     fn frames_are_black_around_the_picture() {
-        let camera = Camera::new(UVec2::new(17, 21), 1.0);
+        let camera = Camera::of_text(UVec2::new(17, 21), 1.0);
         assert_eq!((camera.grid, camera.origin), (UVec2::ONE, UVec2::new(2, 2)));
         let picture: Vec<u32> = (1..=48).collect();
         let frame = camera.compose(View::Human, &[0x41], &picture);
@@ -192,9 +251,9 @@ mod tests {
     #[test]
     fn a_stage_draws_what_it_is_given() {
         let ctx = Context::on(Backend::Cpu).unwrap();
-        let mut stage = Stage::new(&ctx, UVec2::new(2, 1)).unwrap();
+        let camera = Camera::of_text(UVec2::new(24, 16), 1.0);
+        let mut stage = Stage::new(&ctx, &camera).unwrap();
         stage.draw(&[0xFF00_007F, 0xFF00_0020]).unwrap();
-        let camera = Camera::new(UVec2::new(24, 16), 1.0);
         let frame = stage.snapshot(&camera, View::Human).unwrap();
         assert!(frame.chunks(12).step_by(2).all(|left| left.iter().all(|&p| p == u32::MAX)));
         assert!(stage.draw(&[0]).is_err());
@@ -208,7 +267,6 @@ mod tests {
         naga::valid::Validator::new(naga::valid::ValidationFlags::all(), all)
             .validate(&module)
             .unwrap();
-        assert!(source.contains(&format!("CELL = vec2<u32>({}u, {}u)", CELL.x, CELL.y)));
     }
 
     #[test]

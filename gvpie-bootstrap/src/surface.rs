@@ -15,8 +15,12 @@ use winit::window::Window;
 struct Params {
     origin: [u32; 2],
     grid: [u32; 2],
+    cell: [u32; 2],
     zoom: u32,
+    step: u32,
     view: u32,
+    /// A uniform block's size is a multiple of its largest alignment, 8.
+    unused: u32,
 }
 
 /// What became of a frame.
@@ -136,15 +140,18 @@ impl Screen {
         let params = Params {
             origin: camera.origin.into(),
             grid: camera.grid.into(),
+            cell: camera.cell.into(),
             zoom: camera.zoom,
+            step: camera.step,
             view: match view {
                 View::Human => 0,
                 View::Machine => 1,
             },
+            unused: 0,
         };
         gpu.queue().write_buffer(&self.params, 0, bytemuck::bytes_of(&params));
         let buffers =
-            [Some(&self.params), stage.machine.buffer().wgpu(), stage.picture.buffer().wgpu()];
+            [Some(&self.params), stage.machine.buffer().wgpu(), stage.picture().buffer().wgpu()];
         let entries: Vec<_> = (0..)
             .zip(buffers.into_iter().flatten())
             .map(|(binding, buffer)| wgpu::BindGroupEntry {

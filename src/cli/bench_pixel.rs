@@ -104,10 +104,8 @@ struct Work {
     /// Machines of each program.
     copies: usize,
     algorithm: Algorithm,
-    /// Cycles of a machine in one run.
-    cycles: u32,
-    /// Cycles after which one is stopped, that none has to be told how far to go.
-    limit: u32,
+    /// Cycles of a machine in one run, unless a run is a slice.
+    cycles: Option<u32>,
 }
 
 impl Work {
@@ -116,45 +114,45 @@ impl Work {
         let mut random = fastrand::Rng::with_seed(8);
         let (programs, copies, algorithm, cycles) = match problem {
             Problem::Equal => {
-                (vec![arithmetic(&mut random, 64)], few(1 << 18), Algorithm::Lane, 65_536)
+                (vec![arithmetic(&mut random, 64)], few(1 << 18), Algorithm::Lane, Some(65_536))
             }
             Problem::Distinct => {
                 let programs = (0..few(1 << 17)).map(|_| arithmetic(&mut random, 32));
-                (programs.collect(), 1, Algorithm::Lane, 16_384)
+                (programs.collect(), 1, Algorithm::Lane, Some(16_384))
             }
-            Problem::Canvases => (vec![drawing()], few(1 << 15), Algorithm::Group, 32 * CANVAS),
-            Problem::Host => (vec![arithmetic(&mut random, 64)], 1, Algorithm::Host, 1 << 20),
+            Problem::Canvases => (vec![drawing()], few(1 << 15), Algorithm::Group, None),
+            Problem::Host => (vec![arithmetic(&mut random, 64)], 1, Algorithm::Host, Some(1 << 20)),
             Problem::Once => {
                 let text = b"Hello World";
                 let line = [code::TXT, 10, 10, 0, 0, text.len() as u8];
                 let halt = [code::HALT, 0, 0, 0, 0, 0];
                 let data = text.to_vec();
                 let program = Program { code: vec![line, halt], data, ..Program::default() };
-                (vec![program], 1, Algorithm::Host, 2)
+                (vec![program], 1, Algorithm::Host, Some(2))
             }
         };
-        let cycles = if modest { cycles.min(2048) } else { cycles };
-        let limit = if problem == Problem::Canvases { cycles } else { u32::MAX };
-        Work { programs, copies, algorithm, cycles, limit }
+        let cycles = cycles.map(|most| if modest { most.min(2048) } else { most });
+        Work { programs, copies, algorithm, cycles }
     }
 
     fn plan(&self, ctx: &Context) -> Result<PixelPlan, gvpie_core::Error> {
         let pixel = Pixel::of(self.programs.iter().cloned()).copies(self.copies);
-        pixel.algorithm(self.algorithm).limit(self.limit).plan(ctx)
+        pixel.algorithm(self.algorithm).plan(ctx)
     }
 
     /// The first machines of them, on the host.
     fn sample(&self, host: &Context) -> Result<PixelPlan, gvpie_core::Error> {
         let programs = self.programs.iter().take(CHECKED).cloned();
-        Pixel::of(programs).copies(self.copies.min(CHECKED)).limit(self.limit).plan(host)
+        Pixel::of(programs).copies(self.copies.min(CHECKED)).plan(host)
     }
 
-    /// Runs the cycles of one run.
+    /// One run: so many cycles, or as much drawing as a slice may have.
     fn run(&self, machines: &mut Machines) -> Result<(), gvpie_core::Error> {
-        match self.limit {
-            u32::MAX => machines.step(self.cycles).map(drop),
-            _ => machines.run(),
-        }
+        match self.cycles {
+            Some(cycles) => machines.step(cycles)?,
+            None => machines.advance()?,
+        };
+        Ok(())
     }
 }
 
@@ -172,16 +170,10 @@ pub(super) fn measure(ctx: &Context, problem: Problem) -> Result<Option<Row>, Fa
     let work = Work::new(problem, modest);
     let mut plan = work.plan(ctx)?;
     let mut machines = plan.start()?;
-    let mut runs = 0;
+    let mut runs = 0_u32;
     let time = median_of(ctx, RUNS, TARGET, |repeats| {
         let mut sum = Duration::ZERO;
         for _ in 0..repeats {
-            // Those that have drawn before are a new canvas's machines.
-            let again = matches!(problem, Problem::Equal | Problem::Distinct | Problem::Host);
-            if problem == Problem::Canvases {
-                machines = plan.start()?;
-                machines.states()?; // waits until they are on the device
-            }
             let start = Instant::now();
             if problem == Problem::Once {
                 plan = work.plan(ctx)?;
@@ -189,7 +181,7 @@ pub(super) fn measure(ctx: &Context, problem: Problem) -> Result<Option<Row>, Fa
             }
             work.run(&mut machines)?;
             sum += start.elapsed();
-            runs = if again { runs + 1 } else { 1 };
+            runs = if problem == Problem::Once { 1 } else { runs + 1 };
         }
         Ok(sum)
     })?;
@@ -208,11 +200,11 @@ pub(super) fn measure(ctx: &Context, problem: Problem) -> Result<Option<Row>, Fa
         }
     }
     let seconds = time.as_secs_f64();
-    let count = machines.len() as f64;
-    let instructions = count * f64::from(work.cycles) / seconds / 1e9;
+    let cycles: f64 = machines.states()?.iter().map(|state| f64::from(state.cycles())).sum();
+    let instructions = cycles / f64::from(runs) / seconds / 1e9;
     let (rate, unit, path) = match problem {
         Problem::Canvases => {
-            let canvases = count * f64::from(work.cycles / CANVAS) / seconds / 1e6;
+            let canvases = 1e3 * instructions / f64::from(CANVAS);
             (canvases, "Mcanvas/s", format!("{}, {instructions:.1} Ginstr/s", plan.algorithm()))
         }
         Problem::Once => (1.0 / seconds, "run/s", plan.algorithm().to_string()),

@@ -206,6 +206,27 @@ impl Machines {
         Ok(())
     }
 
+    /// Runs each for a slice, 16,384 instructions or drawing of as much fuel, and says how many machines
+    /// would go on. A slice takes a few milliseconds at most, whatever the program.
+    ///
+    /// ```
+    /// use gvpie_core::pixel::{Status, assemble};
+    /// use gvpie_core::{Backend, Context, Pixel};
+    /// let program = assemble("a: RECT 0 0 128 64\nJMP a").map_err(|faults| faults[0].clone())?;
+    /// let mut machines = Pixel::new(program).plan(&Context::on(Backend::Cpu)?)?.start()?;
+    /// assert_eq!(machines.advance()?, 1);
+    /// let state = &machines.states()?[0];
+    /// assert_eq!(state.status(), Status::Running);
+    /// assert!(state.cycles() < 1000); // its rectangles have cost the rest
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub fn advance(&mut self) -> Result<usize> {
+        self.slices(SLICE, 1)
+    }
+
     /// Runs at most so many instructions of each, and says how many machines would go on.
     ///
     /// # Errors

@@ -297,6 +297,13 @@ impl State {
         self.words[at::LIMIT] = cycles;
     }
 
+    /// Counts cycles and fuel from 0 again. They are words of 32 bits, and a life may be longer: who lets
+    /// machines run without an end adds them up elsewhere, and sets a [`limit`](Self::limit) for each part.
+    pub fn recount(&mut self) {
+        self.words[at::CYCLES] = 0;
+        self.words[at::FUEL] = 0;
+    }
+
     /// Gives it bytes to read, as many as it has room for, and says how many these were; `more` if
     /// others will follow.
     pub fn feed(&mut self, bytes: &[u8], more: bool) -> usize {
