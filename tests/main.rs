@@ -12,6 +12,7 @@ mod einsum;
 mod emulated;
 mod fft;
 mod fmm;
+mod fuzzing;
 mod golden;
 mod house;
 mod laws;
