@@ -19,4 +19,6 @@ mod laws;
 mod parity;
 mod random;
 mod shaders;
+mod tint;
+mod uniformity;
 mod window;
