@@ -116,15 +116,15 @@ fn every_rule_of_the_loader_has_a_file_that_breaks_it() {
 
 #[test]
 fn no_text_breaks_the_assembler() {
-    none_is_found(Target::Assembler, 4000, 2_000_000);
+    none_is_found(Target::Assembler, 1500, 2_000_000);
 }
 
 #[test]
 fn no_file_breaks_the_loader() {
-    none_is_found(Target::Loader, 2000, 6_000_000);
+    none_is_found(Target::Loader, 1000, 6_000_000);
 }
 
 #[test]
 fn no_program_breaks_a_machine() {
-    none_is_found(Target::Machine, 4000, 2_000_000);
+    none_is_found(Target::Machine, 1500, 2_000_000);
 }
