@@ -71,9 +71,9 @@ const PIECES: &[&str] = &[
 
 /// A case for a target from files of its corpus.
 ///
-/// Half of the files that a [loader](Target::Loader) is given have their check sums set right, and of
-/// half of these the pixels themselves are changed, with a hash that fits: so that what comes after
-/// these rules is tried, too.
+/// A quarter of the files for a [loader](Target::Loader) have other bytes in header, code or data and
+/// a hash that fits, and half of the others have the check sums of their chunks set right: so that what
+/// comes after these rules is tried, too.
 pub fn mutated(target: Target, corpus: &[Vec<u8>], seed: u64) -> Vec<u8> {
     let mut random = Rng::with_seed(seed);
     let any = |random: &mut Rng| corpus.get(random.usize(..corpus.len().max(1)));

@@ -21,11 +21,14 @@ use crate::pixel::isa::OPERATIONS;
 use crate::pixel::state::{BLANK, PLACES};
 use std::collections::BTreeSet;
 
-const TABLES: [&str; 6] = [
-    include_str!("vectors/values.txt"),
+const TABLES: [&str; 9] = [
+    include_str!("vectors/moves.txt"),
+    include_str!("vectors/arithmetic.txt"),
+    include_str!("vectors/functions.txt"),
     include_str!("vectors/control.txt"),
     include_str!("vectors/colours.txt"),
     include_str!("vectors/figures.txt"),
+    include_str!("vectors/outlines.txt"),
     include_str!("vectors/glyphs.txt"),
     include_str!("vectors/copies.txt"),
 ];
