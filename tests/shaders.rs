@@ -5,7 +5,7 @@ use gvpie_core::{
 };
 
 /// Every kernel that any plan can ask for.
-fn kernels() -> Vec<Kernel> {
+pub fn kernels() -> Vec<Kernel> {
     let mut all = vec![driver::kernel()];
     all.extend(gemm::kernels());
     all.extend(einsum::kernels());

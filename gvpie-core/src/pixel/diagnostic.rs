@@ -11,7 +11,7 @@ const SHOWN: usize = 100;
 /// let text = "start:\n  ADDD r1 r2\n";
 /// let fault = gvpie_core::pixel::assemble(text).unwrap_err().remove(0);
 /// assert_eq!((fault.code, fault.line, fault.column, fault.end_column), ("unknown-mnemonic", 2, 3, 7));
-/// assert!(fault.render(text, "a.pxl").contains("  ADDD r1 r2\n   |   ^^^^\n"));
+/// assert!(fault.render(text, "a.pxl").contains("  ADDD r1 r2\n  |   ^^^^\n"));
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostic {

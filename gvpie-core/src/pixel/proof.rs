@@ -1,5 +1,12 @@
 //! Programs that tests and proofs run: whatever bytes there are, and bytes that are more often
-//! instructions.
+//! instructions; and what must hold of any bytes, whether they are taken for a text, a file or a
+//! program.
+
+mod mutation;
+mod targets;
+
+pub use mutation::mutated;
+pub use targets::Target;
 
 use super::isa::{Instruction, OPERATIONS, Operand};
 use super::program::{Mode, Program};

@@ -1,4 +1,7 @@
-//! Vectors of operations, choices, and agreement of the back ends.
+//! Faults, choices, and agreement of the back ends.
+
+mod hostile;
+mod vectors;
 
 use super::isa::{Instruction, code};
 use super::plan::choose;
@@ -19,11 +22,6 @@ fn host() -> Context {
     Context::on(Backend::Cpu).unwrap()
 }
 
-fn ldi(register: u8, value: i32) -> [Instruction; 2] {
-    let [a, b, c, d] = value.to_le_bytes();
-    [[code::LDI, register, 0, a, b, 0], [code::LDH, register, 0, c, d, 0]]
-}
-
 /// The state after a program of these instructions, of an 16 by 16 canvas.
 fn after(mode: Mode, instructions: &[Instruction], data: &[u8]) -> State {
     let program = Program {
@@ -36,59 +34,6 @@ fn after(mode: Mode, instructions: &[Instruction], data: &[u8]) -> State {
     let mut machines = Pixel::new(program).limit(10_000).plan(&host()).unwrap().start().unwrap();
     machines.run().unwrap();
     machines.states().unwrap()[0].clone()
-}
-
-/// r0 after one operation on r1 and r2.
-fn of(operation: u8, b: i32, c: i32) -> i32 {
-    let mut program = [ldi(1, b), ldi(2, c)].concat();
-    program.push([operation, 0, 1, 2, 0, 0]);
-    after(Mode::Total, &program, &[]).registers()[0]
-}
-
-#[test]
-fn arithmetic_is_that_of_wgsl() {
-    let (most, least) = (i32::MAX, i32::MIN);
-    let vectors = [
-        (code::ADD, most, 1, least),
-        (code::SUB, least, 1, most),
-        (code::MUL, 65_537, 65_537, 131_073),
-        (code::DIV, 7, 0, 7),
-        (code::DIV, least, -1, least),
-        (code::DIV, -7, 2, -3),
-        (code::MOD, -7, 2, -1),
-        (code::MOD, 7, 0, 0),
-        (code::MOD, least, -1, 0),
-        (code::AND, 12, 10, 8),
-        (code::OR, 12, 10, 14),
-        (code::XOR, 12, 10, 6),
-        (code::SHL, 1, 33, 2),
-        (code::SHR, -1, 28, 15),
-        (code::SAR, -16, 2, -4),
-        (code::MIN, -1, 1, -1),
-        (code::MAX, -1, 1, 1),
-        (code::MULQ, 98_304, -98_304, -147_456),
-        (code::MULQ, -1, 1, -1),
-        (code::MULQ, most, least, 32_768),
-        (code::SLT, -1, 0, 1),
-        (code::SEQ, 3, 3, 1),
-        (code::NEG, least, 0, least),
-        (code::ABS, -5, 0, 5),
-        (code::ABS, least, 0, least),
-        (code::NOT, 0, 0, -1),
-        (code::CLZ, 1, 0, 31),
-        (code::CLZ, 0, 0, 32),
-        (code::POPC, -1, 0, 32),
-        (code::ISQRT, most, 0, 46_340),
-        (code::ISQRT, -4, 0, 0),
-        (code::SIN, 256, 0, 65_536),
-        (code::SIN, -256, 0, -65_536),
-        (code::SIN, 128, 0, 46_341),
-        (code::COS, 1024, 0, 65_536),
-        (code::COS, 512, 0, -65_536),
-    ];
-    for (operation, b, c, expected) in vectors {
-        assert_eq!(of(operation, b, c), expected, "{operation:#x} {b} {c}");
-    }
 }
 
 #[test]
@@ -272,26 +217,6 @@ fn gpu_slices_of_any_size_give_the_same_bytes() {
     for algorithm in [Algorithm::Group, Algorithm::Lane] {
         for steps in [7, 64] {
             agree(&ctx, algorithm, &programs, steps);
-        }
-    }
-}
-
-#[test]
-fn gpu_survives_hostile_programs() {
-    let Some(ctx) = gpu() else { return };
-    let fill = [code::RECT, 0, 0, 255, 255, 0];
-    let endless = [[code::JMP, 0, 0, 0, 0, 0], [code::CALL, 0, 0, 0, 0, 0]];
-    let codes = [vec![fill, [code::JMP, 0, 0, 0, 0, 0]], vec![endless[0]], vec![endless[1]]];
-    for algorithm in [Algorithm::Group, Algorithm::Lane] {
-        let programs = codes.clone().map(|code| {
-            let mode = Mode::Total;
-            Program { code, mode, canvas: [256, 256], ..Program::default() }
-        });
-        let problem = Pixel::of(programs).algorithm(algorithm).limit(2000);
-        let mut machines = problem.plan(&ctx).unwrap().start().unwrap();
-        machines.run().unwrap();
-        for state in machines.states().unwrap() {
-            assert_eq!((state.fault(), state.cycles()), (Some(Fault::Timeout), 2000));
         }
     }
 }

@@ -256,7 +256,8 @@ impl<'a> Assembler<'a> {
             return Err(Fault { help, ..Fault::new("unknown-mnemonic", mnemonic, message) });
         };
         let needed = first.operands.len();
-        if (code::ADD..=code::SEQI).contains(&first.code) && words.len() == 2 {
+        let alias = (code::ADD..=code::SEQI).contains(&first.code) && words.len() == 2;
+        if alias {
             words.insert(0, words[0]);
         }
         let draws = (code::PLOT..=code::SPR).contains(&first.code);
@@ -280,7 +281,12 @@ impl<'a> Assembler<'a> {
             self.pen(colour)?;
         }
         let mut instruction = [form.code, 0, 0, 0, 0, 0];
-        for (&operand, &word) in form.operands.iter().zip(&words) {
+        let before = self.diagnostics.len();
+        for (at, (&operand, &word)) in form.operands.iter().zip(&words).enumerate() {
+            // The word that stands for two operands has been told of.
+            if alias && at == 1 && self.diagnostics.len() > before {
+                continue;
+            }
             self.operand(&mut instruction, operand, word, form.code);
         }
         self.push(instruction);

@@ -244,6 +244,17 @@ fn all_faults_are_told_at_once_in_order() {
 }
 
 #[test]
+fn a_word_that_stands_for_two_operands_is_told_of_once() {
+    for (text, columns) in
+        [("ADD r17 r2", &[5][..]), ("SUB 5 r2", &[5]), ("MULQ r99 r16", &[6, 10])]
+    {
+        let faults = assemble(text).unwrap_err();
+        let found: Vec<usize> = faults.iter().map(|fault| fault.column).collect();
+        assert_eq!(found, columns, "{text}");
+    }
+}
+
+#[test]
 fn limits_are_told_with_the_line() {
     let text = "NOP\n".repeat(MAX_CODE);
     let faults = assemble(&text).unwrap_err();
