@@ -65,7 +65,7 @@ fn gpu_survives_hostile_programs() {
         let mut states: Vec<State> = (0..).zip(&programs).map(begun).collect();
         let bank = gpu::Bank::new(&ctx, algorithm, &shown, &states).unwrap();
         for slice in 0..SLICES {
-            let running = bank.run(&ctx, SLICE).unwrap();
+            let running = bank.run(&ctx, SLICE, 1).unwrap();
             let found = bank.read().unwrap();
             let status = |state: &&State| state.status() == Status::Running;
             assert_eq!(running, found.iter().filter(status).count());
