@@ -19,13 +19,6 @@ pub fn texts() -> BTreeMap<String, Kernel> {
     kernels().into_iter().map(text).collect()
 }
 
-/// Shaders that trip it, and why they may.
-pub const KNOWN: &[(&str, &str)] = &[(
-    "pixel group",
-    "it leaves by a private variable, which no analysis may take for uniform, but which holds the \
-     number of the workgroup",
-)];
-
 fn found(source: &str) -> BTreeSet<String> {
     let module = naga::front::wgsl::parse_str(source)
         .unwrap_or_else(|error| panic!("{}", error.emit_to_string(source)));
@@ -36,10 +29,8 @@ fn found(source: &str) -> BTreeSet<String> {
 fn no_shader_has_a_barrier_that_some_invocations_miss() {
     let all = texts();
     assert!(all.len() > 50, "{}", all.len());
-    let known = |label: &str| KNOWN.iter().any(|(known, _)| *known == label);
     let wrong: Vec<String> = all
         .iter()
-        .filter(|(_, kernel)| !known(kernel.label()))
         .flat_map(|(text, kernel)| {
             found(text).into_iter().map(move |what| format!("{}: {what}", kernel.label()))
         })

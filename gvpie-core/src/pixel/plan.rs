@@ -251,7 +251,7 @@ impl Machines {
         Ok(running)
     }
 
-    fn slices(&mut self, slice: Slice, slices: u32) -> Result<usize> {
+    pub(super) fn slices(&mut self, slice: Slice, slices: u32) -> Result<usize> {
         if self.plan.algorithm != Algorithm::Host {
             let ctx = &self.plan.ctx;
             return self.banks.iter().map(|bank| bank.run(ctx, slice, slices)).sum();

@@ -6,6 +6,7 @@ mod vectors;
 use super::isa::{Instruction, code};
 use super::plan::choose;
 use super::proof::program;
+use super::state::Slice;
 use super::*;
 use crate::device::Backend;
 use crate::error::Error;
@@ -217,6 +218,24 @@ fn gpu_slices_of_any_size_give_the_same_bytes() {
     for algorithm in [Algorithm::Group, Algorithm::Lane] {
         for steps in [7, 64] {
             agree(&ctx, algorithm, &programs, steps);
+        }
+    }
+}
+
+#[test]
+fn gpu_slices_end_where_the_host_ends_them() {
+    let Some(ctx) = gpu() else { return };
+    let programs: Vec<Program> = (0..70).map(|seed| program(seed + 9000, [24, 20])).collect();
+    for algorithm in [Algorithm::Group, Algorithm::Lane] {
+        let start = |ctx: &Context, algorithm: Algorithm| {
+            let problem = Pixel::of(programs.iter().cloned()).algorithm(algorithm);
+            problem.plan(ctx).unwrap().start().unwrap()
+        };
+        let (mut there, mut here) = (start(&ctx, algorithm), start(&host(), Algorithm::Host));
+        for fuel in [1, 2, 40, 3, 100, 17, 64] {
+            let slice = Slice { steps: 50, fuel };
+            assert_eq!(there.slices(slice, 2).unwrap(), here.slices(slice, 2).unwrap());
+            assert!(there.states().unwrap() == here.states().unwrap(), "{algorithm}, {fuel}");
         }
     }
 }
