@@ -1,15 +1,15 @@
 //! `gvpie run`: a program of PXL-1, and the picture it draws.
 
-use super::{Arguments, Failure};
+use super::{Arguments, Choice, Failure};
 use crate::output::{PendingFile, print};
 use crate::program::{self, FRAME_MS};
 use crate::{png, terminal};
 use clap::{Args, ValueEnum};
-use gvpie_core::Pixel;
 use gvpie_core::pixel::{
     Algorithm, Cartridge, Fault, Inputs, MAX_CANVAS, Machines, Mode, Program, State, Status,
     disassemble,
 };
+use gvpie_core::{Backend, Context, Pixel};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::io::{self, IsTerminal, Write};
@@ -133,11 +133,16 @@ fn attempt(arguments: &Arguments, options: &Options) -> Result<(Value, Option<Fa
     let output =
         options.output.as_deref().map(|path| Output::create(path, &program, options.lanes));
     let mut output = output.transpose()?;
-    let ctx = arguments.context()?;
     let mut problem = Pixel::new(program.clone()).copies(options.lanes).limit(limit);
     if options.trace {
         problem = problem.algorithm(Algorithm::Host);
+    } else if arguments.backend == Choice::Gpu && problem.suits_host() {
+        problem = problem.algorithm(Algorithm::Group); // as asked
     }
+    let ctx = match arguments.backend {
+        Choice::Auto if problem.suits_host() => Context::on(Backend::Cpu)?,
+        _ => arguments.context()?,
+    };
     let plan = problem.plan(&ctx)?;
     let mut machines = plan.start()?;
 

@@ -102,6 +102,12 @@ impl Pixel {
         Pixel { algorithm: Some(algorithm), ..self }
     }
 
+    /// Whether these are so few machines that they run on the host wherever there is a choice, so that
+    /// no device need be opened for them.
+    pub fn suits_host(&self) -> bool {
+        plan::is_few(self)
+    }
+
     /// Checks the programs and chooses where they run.
     ///
     /// # Errors

@@ -66,6 +66,12 @@ fn cost(program: &Program) -> f64 {
     all / program.code.len().max(1) as f64
 }
 
+/// Whether the host is done before a GPU would be, and nobody has asked for one.
+pub(super) fn is_few(problem: &Pixel) -> bool {
+    let machines = problem.programs.len() * problem.copies;
+    machines < FEW && matches!(problem.algorithm, None | Some(Algorithm::Host))
+}
+
 /// Where machines of these programs, so many of each, run best. Pure.
 pub(super) fn choose(problem: &Pixel, backend: Backend) -> Result<Algorithm> {
     let Pixel { programs, copies, algorithm, .. } = problem;
@@ -77,7 +83,7 @@ pub(super) fn choose(problem: &Pixel, backend: Backend) -> Result<Algorithm> {
             "this context computes on the host, which has machines of its own",
         )),
         (Some(asked), Backend::Gpu) => Ok(*asked),
-        (None, Backend::Gpu) if machines < FEW => Ok(Algorithm::Host),
+        (None, Backend::Gpu) if is_few(problem) => Ok(Algorithm::Host),
         (None, Backend::Gpu) => {
             let mean = programs.iter().map(cost).sum::<f64>() / programs.len().max(1) as f64;
             let lane = machines >= MANY && mean < DRAWING;
