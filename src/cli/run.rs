@@ -10,6 +10,7 @@ use gvpie_core::pixel::{
     disassemble,
 };
 use gvpie_core::{Backend, Context, Pixel};
+use indicatif::ProgressBar;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::io::{self, IsTerminal, Write};
@@ -154,8 +155,14 @@ fn attempt(arguments: &Arguments, options: &Options) -> Result<(Value, Option<Fa
         given: vec![0; options.lanes],
         written: Vec::new(),
         prints: !arguments.json,
+        bar: match options.output {
+            Some(_) => super::progress(options.frames.into()),
+            None => ProgressBar::hidden(),
+        },
     };
-    run.all(|states| output.as_mut().map_or(Ok(()), |output| output.frame(states)))?;
+    let ran = run.all(|states| output.as_mut().map_or(Ok(()), |output| output.frame(states)));
+    run.bar.finish_and_clear();
+    ran?;
     let written = run.written;
     let time = began.elapsed();
     let states = machines.states()?;
@@ -216,6 +223,8 @@ struct Run<'a> {
     /// What the first machine has written.
     written: Vec<u8>,
     prints: bool,
+    /// Frames, of what goes to a file.
+    bar: ProgressBar,
 }
 
 impl Run<'_> {
@@ -242,6 +251,7 @@ impl Run<'_> {
             }
             shown(states)?;
             frames += 1;
+            self.bar.inc(1);
             if frames >= self.options.frames {
                 return Ok(());
             }
@@ -264,8 +274,11 @@ impl Run<'_> {
             }
         })?;
         if self.prints && !written.is_empty() {
-            let mut out = io::stdout().lock();
-            match out.write_all(&written).and_then(|()| out.flush()) {
+            let told = self.bar.suspend(|| {
+                let mut out = io::stdout().lock();
+                out.write_all(&written).and_then(|()| out.flush())
+            });
+            match told {
                 Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return Err(error.into()),
                 _ => {}
             }
