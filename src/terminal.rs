@@ -199,7 +199,7 @@ mod tests {
         assert!(kitty.starts_with("\x1b_Ga=T,f=100,m=") && kitty.ends_with("\x1b\\\n"));
         // Two pixels wide and three high: one band, a column each.
         let sixels = sixel(2, &pixels);
-        assert!(sixels.contains("#180!1A!1A$"), "{sixels}");
+        assert!(sixels.contains("#180!1@!1A$"), "{sixels}");
         assert!(sixels.ends_with("$-\x1b\\\n"));
         for graphics in [Graphics::Kitty, Graphics::Sixel, Graphics::HalfBlocks] {
             assert_eq!(show(graphics, 0, &[], 80), "");
