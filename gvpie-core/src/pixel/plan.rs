@@ -7,6 +7,7 @@ use crate::context::Context;
 use crate::device::Backend;
 use crate::error::{Error, Result};
 use rayon::prelude::*;
+use std::time::{Duration, Instant};
 
 /// Where machines run; prints as `host`, `group` or `lane`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -36,6 +37,11 @@ const SLICE: Slice = Slice { steps: 16_384, fuel: 16_384 };
 
 /// Slices that are submitted at once, a dispatch each, at most: the host then looks who goes on.
 const TOGETHER: u32 = 8;
+
+/// Between these, a submission is long enough that what it costs besides is little, and short enough that
+/// others come to the device.
+const QUICK: Duration = Duration::from_millis(50);
+const LONG: Duration = Duration::from_millis(100);
 
 /// Machines below which the host is done before a GPU would be.
 const FEW: usize = 32;
@@ -137,7 +143,7 @@ impl PixelPlan {
                 state
             })
             .collect();
-        let mut machines = Machines { plan: self.clone(), states, banks: Vec::new() };
+        let mut machines = Machines { plan: self.clone(), states, banks: Vec::new(), together: 1 };
         if self.algorithm != Algorithm::Host {
             machines.fill_banks()?;
         }
@@ -176,6 +182,8 @@ pub struct Machines {
     states: Vec<State>,
     /// None on the host.
     banks: Vec<gpu::Bank>,
+    /// Slices that are submitted at once.
+    together: u32,
 }
 
 impl Machines {
@@ -205,10 +213,7 @@ impl Machines {
     /// # Errors
     /// [`Error::DeviceLost`], [`Error::Timeout`].
     pub fn run(&mut self) -> Result<()> {
-        let mut slices = 1;
-        while self.slices(SLICE, slices)? > 0 {
-            slices = (2 * slices).min(TOGETHER);
-        }
+        while self.slices(SLICE, self.together)? > 0 {}
         Ok(())
     }
 
@@ -250,7 +255,7 @@ impl Machines {
         };
         while left > 0 && running > 0 {
             let steps = left.min(SLICE.fuel / dearest).max(1);
-            let slices = (left / steps).min(TOGETHER);
+            let slices = (left / steps).min(self.together);
             running = self.slices(Slice { steps, fuel: u32::MAX }, slices)?;
             left -= steps * slices;
         }
@@ -259,8 +264,16 @@ impl Machines {
 
     pub(super) fn slices(&mut self, slice: Slice, slices: u32) -> Result<usize> {
         if self.plan.algorithm != Algorithm::Host {
-            let ctx = &self.plan.ctx;
-            return self.banks.iter().map(|bank| bank.run(ctx, slice, slices)).sum();
+            let (ctx, start) = (&self.plan.ctx, Instant::now());
+            let running: Result<usize> =
+                self.banks.iter().map(|bank| bank.run(ctx, slice, slices)).sum();
+            let taken = start.elapsed();
+            if taken > LONG {
+                self.together = (slices / 2).max(1);
+            } else if taken < QUICK && slices == self.together {
+                self.together = (2 * slices).min(TOGETHER);
+            }
+            return running;
         }
         let plan = &self.plan;
         let machines = self.states.par_iter_mut().enumerate();
