@@ -3,6 +3,7 @@
 use super::gemm::{AccuracyName, FloatName};
 use super::{
     Arguments, Failure, bandwidth, bench_einsum, bench_fft, bench_fmm, bench_glyph, bench_pixel,
+    rows,
 };
 use crate::output::print;
 use clap::{Args, ValueEnum};
@@ -304,67 +305,8 @@ pub fn run(arguments: &Arguments, options: &Options) -> Result<(), Failure> {
         bar.inc(1);
     }
     bar.finish_and_clear();
-    print(&render(&rows, options.csv, arguments.json))?;
+    print(&rows::render(&rows, options.csv, arguments.json))?;
     failure.map_or(Ok(()), Err)
-}
-
-pub(super) fn render(rows: &[Row], csv: bool, json: bool) -> String {
-    if json {
-        return serde_json::json!(rows).to_string() + "\n";
-    }
-    if csv {
-        let mut writer =
-            csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
-        for row in rows {
-            // A vector takes all that is written to it.
-            let _ = writer.serialize(Row {
-                ms_median: round(row.ms_median),
-                rate: round(row.rate),
-                gbps: round(row.gbps),
-                ..row.clone()
-            });
-        }
-        return writer
-            .into_inner()
-            .ok()
-            .and_then(|bytes| String::from_utf8(bytes).ok())
-            .unwrap_or_default();
-    }
-    let mut text = String::new();
-    if let Some(row) = rows.first() {
-        text += &format!("{}, {}\n", row.adapter, row.driver);
-        text += &format!(
-            "{:<6} {:<8} {:<8} {:<18} {:>5} {:<22} {:>10} {:>6} {:>10}\n",
-            "op", "dtype", "accuracy", "shape", "batch", "path", "ms", "GB/s", "rate"
-        );
-    }
-    for row in rows {
-        text += &format!(
-            "{:<6} {:<8} {:<8} {:<18} {:>5} {:<22} {:>10.4} {:>6} {:>10} {}\n",
-            row.op,
-            row.dtype,
-            row.accuracy,
-            row.shape,
-            row.batch,
-            row.path,
-            row.ms_median,
-            figure(row.gbps),
-            figure(row.rate),
-            row.unit
-        );
-    }
-    text
-}
-
-/// Four digits, wherever the point is.
-pub(super) fn figure(value: f64) -> String {
-    let decimals = (3.0 - value.abs().max(1e-9).log10().floor()).clamp(0.0, 6.0);
-    format!("{value:.*}", decimals as usize)
-}
-
-/// To a ten-thousandth, as far as the clock can be trusted.
-fn round(value: f64) -> f64 {
-    (value * 1e4).round() / 1e4
 }
 
 /// How long a GPU must have worked without a pause before its clock is measured by: one that idles
@@ -589,7 +531,7 @@ mod tests {
         let rows = TABLE.map(|(batch, [m, n, k])| format!("    ({batch}, {m}, {n}, {k}),\n"));
         assert!(script.contains(&format!("TABLE = [\n{}]\n", rows.concat())));
         let ctx = Context::on(Backend::Cpu).unwrap();
-        let text = render(&[row(&ctx, "gemm", Duration::ZERO)], true, false);
+        let text = rows::render(&[row(&ctx, "gemm", Duration::ZERO)], true, false);
         let columns = text.lines().next().unwrap();
         assert!(script.contains(&format!("COLUMNS = \"{columns}\"\n")), "{columns}");
     }
@@ -600,7 +542,7 @@ mod tests {
         let ctx = Context::on(Backend::Cpu).unwrap();
         let one =
             Row { shape: "2x2x2".into(), driver: "a, \"b\"".into(), ..row(&ctx, "gemm", time) };
-        let text = render(&[one], true, false);
+        let text = rows::render(&[one], true, false);
         let expected = "op,dtype,accuracy,shape,batch,path,ms_median,rate,unit,gbps,adapter,driver\r\n\
              gemm,,,2x2x2,1,,1.5,0.0,,0.0,cpu,\"a, \"\"b\"\"\"\r\n";
         assert_eq!(text, expected);

@@ -408,7 +408,7 @@ mod tests {
         assert!(script.contains(&format!("R2C = [\n{}]\n", rows(&REAL))));
         assert!(script.contains("\nBYTES = 256 << 20\n") && BYTES == 256 << 20);
         let ctx = Context::on(Backend::Cpu).unwrap();
-        let text = super::super::bench::render(&[row(&ctx, "fft", Duration::ZERO)], true, false);
+        let text = super::super::rows::render(&[row(&ctx, "fft", Duration::ZERO)], true, false);
         let columns = text.lines().next().unwrap();
         assert!(script.contains(&format!("COLUMNS = \"{columns}\"\n")), "{columns}");
     }

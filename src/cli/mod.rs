@@ -20,6 +20,7 @@ pub mod nbody;
 mod paged;
 pub mod pxl;
 pub mod render;
+mod rows;
 pub mod run;
 pub mod spectrogram;
 pub mod tour;

@@ -1,9 +1,10 @@
 //! `gvpie` with no arguments: what this machine computes, shown and verified, in seconds.
 
-use super::bench::{Extents, Problem, Row, figure, gemm as measure_gemm};
+use super::bench::{Extents, Problem, Row, gemm as measure_gemm};
 use super::bench_fft;
 use super::bench_glyph::measure as glyph;
 use super::gemm::{AccuracyName, FloatName};
+use super::rows::figure;
 use super::{Arguments, Failure};
 use crate::output::{PendingFile, print};
 use crate::png;
