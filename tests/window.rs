@@ -35,6 +35,13 @@ fn has(tool: &str) -> bool {
     found
 }
 
+/// The program, where there is all that its window is tested with.
+fn windowed() -> Option<PathBuf> {
+    gpu()?;
+    let program = program()?;
+    ["Xvfb", "xdotool", "import"].into_iter().all(has).then_some(program)
+}
+
 fn run(command: &mut Command) -> (Option<i32>, String) {
     let Output { status, stderr, .. } = command.output().unwrap();
     (status.code(), String::from_utf8_lossy(&stderr).into_owned())
@@ -157,13 +164,7 @@ fn open(
 
 #[test]
 fn gpu_window_shows_what_the_headless_twin_draws() {
-    if gpu().is_none() {
-        return;
-    }
-    let Some(program) = program() else { return };
-    if !["Xvfb", "xdotool", "import"].into_iter().all(has) {
-        return;
-    }
+    let Some(program) = windowed() else { return };
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("text.txt");
     std::fs::write(&file, "╔═ first ═╗\nsecond line, é and 字\n").unwrap();

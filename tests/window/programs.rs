@@ -1,7 +1,6 @@
 //! Programs in the window, and what its headless twin draws of them.
 
-use super::{Desktop, display, has, open, program, run};
-use crate::adapter::gpu;
+use super::{Desktop, display, open, program, run, windowed};
 use crate::golden::decode;
 use gvpie_core::pixel::{Cartridge, assemble};
 use std::path::{Path, PathBuf};
@@ -152,13 +151,7 @@ fn mistakes_in_programs_are_told_with_their_place_and_without_a_window() {
 
 #[test]
 fn gpu_window_runs_programs() {
-    if gpu().is_none() {
-        return;
-    }
-    let Some(program) = program() else { return };
-    if !["Xvfb", "xdotool", "import"].into_iter().all(has) {
-        return;
-    }
+    let Some(program) = windowed() else { return };
     let folder = tempfile::tempdir().unwrap();
     let (_server, display) = display();
 

@@ -78,6 +78,18 @@ pub(super) fn is_few(problem: &Pixel) -> bool {
     machines < FEW && matches!(problem.algorithm, None | Some(Algorithm::Host))
 }
 
+/// Fuel of an instruction of these programs at most.
+fn dearest(programs: &[Program]) -> u32 {
+    use super::isa::code as op;
+    let mut codes = programs.iter().flat_map(|p| &p.code).map(|instruction| instruction[0]);
+    let draws = |code| matches!(code, op::CLS | op::SCROLL | op::PLOT..=op::BLIT | op::HIST);
+    if !codes.any(draws) {
+        return 1;
+    }
+    let pixels = programs.first().map_or(0, |p| p.canvas[0] * p.canvas[1]);
+    1 + pixels.div_ceil(64).max((255 * 35_u32).div_ceil(64))
+}
+
 /// Where machines of these programs, so many of each, run best. Pure.
 pub(super) fn choose(problem: &Pixel, backend: Backend) -> Result<Algorithm> {
     let Pixel { programs, copies, algorithm, .. } = problem;
@@ -103,6 +115,8 @@ pub(super) fn choose(problem: &Pixel, backend: Backend) -> Result<Algorithm> {
 pub struct PixelPlan {
     problem: Pixel,
     algorithm: Algorithm,
+    /// Fuel of an instruction at most.
+    dearest: u32,
     ctx: Context,
 }
 
@@ -120,7 +134,8 @@ impl PixelPlan {
             }
         }
         let algorithm = choose(&problem, ctx.backend())?;
-        Ok(PixelPlan { problem, algorithm, ctx: ctx.clone() })
+        let dearest = dearest(&problem.programs);
+        Ok(PixelPlan { problem, algorithm, dearest, ctx: ctx.clone() })
     }
 
     /// Where its machines run.
@@ -148,13 +163,6 @@ impl PixelPlan {
             machines.fill_banks()?;
         }
         Ok(machines)
-    }
-
-    /// Whether any of the programs has something to draw or to count.
-    fn draws(&self) -> bool {
-        use super::isa::code as op;
-        let mut codes = self.problem.programs.iter().flat_map(|p| &p.code).map(|i| i[0]);
-        codes.any(|code| matches!(code, op::CLS | op::SCROLL | op::PLOT..=op::BLIT | op::HIST))
     }
 
     fn program(&self, machine: usize) -> &Program {
@@ -245,16 +253,9 @@ impl Machines {
     pub fn step(&mut self, instructions: u32) -> Result<usize> {
         let mut left = instructions;
         let mut running = self.len();
-        // What an instruction costs at most: so fuel ends no slice before its instructions are run.
-        let dearest = match self.plan.draws() {
-            true => {
-                let canvas = self.states.first().map_or(0, |state| state.canvas.len() as u32);
-                1 + canvas.div_ceil(64).max(255 * 35 / 64 + 1)
-            }
-            false => 1,
-        };
         while left > 0 && running > 0 {
-            let steps = left.min(SLICE.fuel / dearest).max(1);
+            // Fuel ends no slice before its instructions are run.
+            let steps = left.min(SLICE.fuel / self.plan.dearest).max(1);
             let slices = (left / steps).min(self.together);
             running = self.slices(Slice { steps, fuel: u32::MAX }, slices)?;
             left -= steps * slices;
