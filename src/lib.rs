@@ -14,5 +14,6 @@ pub mod npy;
 pub mod output;
 pub mod png;
 pub mod program;
+pub mod store;
 pub mod terminal;
 pub mod wav;

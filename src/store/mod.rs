@@ -1,0 +1,209 @@
+//! What the runtime remembers: six tables of SQLite, and large values by their hash beside them.
+//!
+//! ```text
+//! DIR/db/daemon.db        scripts, runs, goals, the map, cartridges, metrics (schema.sql)
+//! DIR/objects/ab/<hash>   values of more than [`INLINE`] bytes, named by SHA-256
+//! ```
+//!
+//! Tables and columns are a public interface: people read them with `sqlite3`, and insert scripts and
+//! goals by hand. Every run is recorded exactly once: a first transaction says that it runs, a second
+//! one what came of it, with counters, its row of the map and metrics. The map only grows, and each row's
+//! hash covers the row before.
+
+mod map;
+mod objects;
+mod runs;
+mod scripts;
+#[cfg(test)]
+mod tests;
+
+pub use map::{Entry, GENESIS, Kind, Verdict};
+pub use objects::INLINE;
+pub use runs::{Outcome, RunStatus, Started};
+pub use scripts::{Due, Language, Script};
+
+use objects::Objects;
+use rusqlite::{Connection, TransactionBehavior};
+use rusqlite_migration::{M, Migrations};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How the tables came to be what they are, a step a version.
+const MIGRATIONS: Migrations<'static> = Migrations::from_slice(&[M::up(include_str!("schema.sql"))]);
+
+/// How long a writer waits for another.
+const BUSY: Duration = Duration::from_secs(5);
+
+/// What went wrong with the store.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// SQLite has refused.
+    #[error("'{}': {source}", path.display())]
+    Database {
+        /// The database.
+        path: PathBuf,
+        /// Why.
+        source: rusqlite::Error,
+    },
+    /// It is of a version that this program does not know, or its tables cannot be made.
+    #[error("'{}' is not a database of this version: {source}", path.display())]
+    Version {
+        /// The database.
+        path: PathBuf,
+        /// Why.
+        source: rusqlite_migration::Error,
+    },
+    /// A file or a folder beside the database.
+    #[error("'{}': {source}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// An object is missing or is not what its name says.
+    #[error("object {hash} is {found}")]
+    Object {
+        /// Its name.
+        hash: String,
+        /// What is there instead.
+        found: String,
+    },
+    /// A value that a column does not take.
+    #[error("{what} is {found}; expected {expected}")]
+    Value {
+        /// Which.
+        what: &'static str,
+        /// What it should be.
+        expected: String,
+        /// What it is.
+        found: String,
+    },
+}
+
+/// [`std::result::Result`] with a [`StoreError`].
+pub type Result<T> = std::result::Result<T, StoreError>;
+
+/// An open store. One connection; open another for another thread.
+#[derive(Debug)]
+pub struct Store {
+    connection: Connection,
+    path: PathBuf,
+    objects: Objects,
+    /// Of this opening: runs of another that never ended are abandoned.
+    boot: String,
+}
+
+impl Store {
+    /// Opens the store in a folder, which is made if it is not there.
+    ///
+    /// # Errors
+    /// [`StoreError::File`] for folders, [`StoreError::Database`], [`StoreError::Version`].
+    pub fn open(folder: &Path) -> Result<Self> {
+        let db = folder.join("db");
+        let made = |path: &Path| {
+            std::fs::create_dir_all(path)
+                .map_err(|source| StoreError::File { path: path.into(), source })
+        };
+        made(&db)?;
+        let objects = folder.join("objects");
+        made(&objects)?;
+        let path = db.join("daemon.db");
+        let told = |source| StoreError::Database { path: path.clone(), source };
+        let mut connection = Connection::open(&path).map_err(told)?;
+        connection.busy_timeout(BUSY).map_err(told)?;
+        for (name, value) in [
+            ("journal_mode", "WAL"),
+            ("foreign_keys", "ON"),
+            // Without it, INSERT OR REPLACE slips past the triggers that keep the map.
+            ("recursive_triggers", "ON"),
+            ("synchronous", "FULL"),
+            ("trusted_schema", "OFF"),
+        ] {
+            connection.pragma_update(None, name, value).map_err(told)?;
+        }
+        MIGRATIONS
+            .to_latest(&mut connection)
+            .map_err(|source| StoreError::Version { path: path.clone(), source })?;
+        let boot = uuid::Uuid::new_v4().to_string();
+        let mut store = Store { connection, path, objects: Objects::new(objects), boot };
+        store.write(|tx| map::begin(tx))?;
+        Ok(store)
+    }
+
+    /// The database's file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Names this opening of the store.
+    pub fn boot(&self) -> &str {
+        &self.boot
+    }
+
+    /// A value by its hash.
+    ///
+    /// # Errors
+    /// [`StoreError::Object`] where there is none, or another's; [`StoreError::File`].
+    pub fn object(&self, hash: &str) -> Result<Vec<u8>> {
+        self.objects.read(hash)
+    }
+
+    /// Follows the map's chain from its first row to its last.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`]; a broken chain is a [`Verdict`].
+    pub fn verify(&self) -> Result<Verdict> {
+        map::verify(&self.connection).map_err(|source| self.told(source))
+    }
+
+    /// Whether SQLite finds its own structures whole: `ok`, or what it found.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub fn integrity(&self) -> Result<String> {
+        self.connection
+            .pragma_query_value(None, "integrity_check", |row| row.get(0))
+            .map_err(|source| self.told(source))
+    }
+
+    /// Copies the database, whole and compact, while others use it. The copy gets its name when it is
+    /// complete.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`], [`StoreError::File`].
+    pub fn back_up(&self, to: &Path) -> Result<()> {
+        let part = to.with_extension("part");
+        let file = |source| StoreError::File { path: to.into(), source };
+        if part.exists() {
+            std::fs::remove_file(&part).map_err(file)?; // of a backup that was cut short
+        }
+        let name = part.to_string_lossy();
+        self.connection.execute("VACUUM INTO ?1", [&name]).map_err(|source| self.told(source))?;
+        std::fs::rename(&part, to).map_err(file)
+    }
+
+    fn told(&self, source: rusqlite::Error) -> StoreError {
+        StoreError::Database { path: self.path.clone(), source }
+    }
+
+    /// A transaction that writes, begun as one so that it cannot be overtaken half-way.
+    fn write<T>(
+        &mut self,
+        work: impl FnOnce(&rusqlite::Transaction<'_>) -> rusqlite::Result<T>,
+    ) -> Result<T> {
+        let path = &self.path;
+        let told = |source| StoreError::Database { path: path.clone(), source };
+        let tx = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .map_err(told)?;
+        let done = work(&tx).map_err(told)?;
+        tx.commit().map_err(told)?;
+        Ok(done)
+    }
+}
+
+/// The time as the tables have it, to the millisecond.
+const NOW: &str = "strftime('%Y-%m-%d %H:%M:%f', 'now')";
