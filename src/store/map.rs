@@ -207,7 +207,10 @@ pub(super) fn verify(connection: &Connection) -> rusqlite::Result<Verdict> {
         .query_row("SELECT seq FROM sqlite_sequence WHERE name = 'infinite_map'", [], |r| r.get(0))
         .optional()?;
     if last.is_some_and(|last| last >= expected) {
-        return Ok(Verdict::Broken { id: expected, why: "it and those behind it are missing".into() });
+        return Ok(Verdict::Broken {
+            id: expected,
+            why: "it and those behind it are missing".into(),
+        });
     }
     Ok(Verdict::Whole(expected as u64 - 1))
 }

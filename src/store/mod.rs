@@ -29,7 +29,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// How the tables came to be what they are, a step a version.
-const MIGRATIONS: Migrations<'static> = Migrations::from_slice(&[M::up(include_str!("schema.sql"))]);
+fn migrations() -> Migrations<'static> {
+    Migrations::new(vec![M::up(include_str!("schema.sql"))])
+}
 
 /// How long a writer waits for another.
 const BUSY: Duration = Duration::from_secs(5);
@@ -123,7 +125,7 @@ impl Store {
         ] {
             connection.pragma_update(None, name, value).map_err(told)?;
         }
-        MIGRATIONS
+        migrations()
             .to_latest(&mut connection)
             .map_err(|source| StoreError::Version { path: path.clone(), source })?;
         let boot = uuid::Uuid::new_v4().to_string();

@@ -110,7 +110,8 @@ impl Store {
         outcome: &Outcome,
     ) -> Result<bool> {
         let large = outcome.stdout.len() > INLINE;
-        let stdout_sha256 = if large { Some(self.objects.keep(outcome.stdout.as_bytes())?) } else { None };
+        let stdout_sha256 =
+            if large { Some(self.objects.keep(outcome.stdout.as_bytes())?) } else { None };
         let stdout = (!large).then(|| outcome.stdout.clone());
         let spread = fastrand::f64() * 2.0 - 1.0;
         self.write(|tx| {
@@ -185,7 +186,9 @@ impl Store {
                  WHERE r.status = 'running' AND r.boot_id <> ?1 ORDER BY r.id",
             )?;
             let open: Vec<(i64, String, Option<i64>, Option<String>, String)> = open
-                .query_map([&boot], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?, r.get(4)?)))?
+                .query_map([&boot], |r| {
+                    Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?, r.get(4)?))
+                })?
                 .collect::<rusqlite::Result<_>>()?;
             for (id, uuid, script, name, code) in &open {
                 tx.execute(
@@ -195,7 +198,10 @@ impl Store {
                     ),
                     [id],
                 )?;
-                tx.execute("UPDATE improvement_scripts SET next_run_at = NULL WHERE id = ?1", [script])?;
+                tx.execute(
+                    "UPDATE improvement_scripts SET next_run_at = NULL WHERE id = ?1",
+                    [script],
+                )?;
                 let result = serde_json::json!({ "run": uuid, "status": "abandoned" });
                 map::append(
                     tx,
@@ -225,7 +231,12 @@ fn parent(tx: &Transaction<'_>, script: i64, run: i64) -> rusqlite::Result<Optio
 }
 
 /// The counters of a script after a run, and when it is due again.
-fn count(tx: &Transaction<'_>, script: i64, outcome: &Outcome, spread: f64) -> rusqlite::Result<()> {
+fn count(
+    tx: &Transaction<'_>,
+    script: i64,
+    outcome: &Outcome,
+    spread: f64,
+) -> rusqlite::Result<()> {
     let ok = outcome.status == RunStatus::Ok;
     let (streak, most, interval): (i64, i64, Option<f64>) = tx.query_row(
         "SELECT fail_streak, max_fail_streak, interval_s FROM improvement_scripts WHERE id = ?1",
@@ -271,7 +282,10 @@ mod tests {
 
     #[test]
     fn failures_are_tried_again_later_and_later() {
-        assert_eq!([1, 2, 3, 9, 10, 99].map(|n| backoff(n, 0.0)), [10.0, 20.0, 40.0, 2560.0, 3600.0, 3600.0]);
+        assert_eq!(
+            [1, 2, 3, 9, 10, 99].map(|n| backoff(n, 0.0)),
+            [10.0, 20.0, 40.0, 2560.0, 3600.0, 3600.0]
+        );
         assert!((backoff(2, 1.0) - 22.0).abs() < 1e-9 && (backoff(2, -1.0) - 18.0).abs() < 1e-9);
     }
 }

@@ -89,7 +89,11 @@ impl Store {
             return wrong("the script's code", "262144 characters at most", format!("{code} long"));
         }
         if script.interval.is_some_and(|seconds| !(seconds > 0.0 && seconds.is_finite())) {
-            return wrong("the script's interval", "above 0 seconds", format!("{:?}", script.interval));
+            return wrong(
+                "the script's interval",
+                "above 0 seconds",
+                format!("{:?}", script.interval),
+            );
         }
         let taken = self.script(&script.name)?;
         if taken.is_some() {

@@ -51,7 +51,10 @@ fn a_run_is_recorded_once_with_all_that_belongs_to_it() {
     let started = store.begin_run(&due[0]).unwrap();
     assert!(store.end_run(&started, &due[0], 7, &outcome(RunStatus::Ok)).unwrap());
     assert!(!store.end_run(&started, &due[0], 7, &outcome(RunStatus::Ok)).unwrap());
-    assert_eq!(number(&store, "SELECT run_count * 10 + success_count FROM improvement_scripts"), 11);
+    assert_eq!(
+        number(&store, "SELECT run_count * 10 + success_count FROM improvement_scripts"),
+        11
+    );
     assert_eq!(number(&store, "SELECT count(*) FROM infinite_map WHERE kind = 'run'"), 1);
     assert_eq!(number(&store, "SELECT iteration FROM infinite_map WHERE run_id = 1"), 7);
     assert_eq!(number(&store, "SELECT count(*) FROM system_metrics"), 1);
@@ -119,7 +122,10 @@ fn the_map_is_only_added_to_and_its_chain_shows_every_change() {
         let refused = store.connection.execute(change, []).unwrap_err().to_string();
         assert!(refused.contains("append-only"), "{change}: {refused}");
     }
-    store.connection.execute_batch("DROP TRIGGER map_no_update; DROP TRIGGER map_no_delete").unwrap();
+    store
+        .connection
+        .execute_batch("DROP TRIGGER map_no_update; DROP TRIGGER map_no_delete")
+        .unwrap();
     let verdict_after = |change: &str| {
         store.connection.execute_batch(&format!("BEGIN; {change}")).unwrap();
         let verdict = store.verify().unwrap();
@@ -175,7 +181,8 @@ fn a_backup_is_a_store() {
 fn what_is_no_store_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir(folder.path().join("db")).unwrap();
-    std::fs::write(folder.path().join("db/daemon.db"), "this is not a database, but long enough").unwrap();
+    std::fs::write(folder.path().join("db/daemon.db"), "this is not a database, but long enough")
+        .unwrap();
     assert!(matches!(Store::open(folder.path()), Err(StoreError::Database { .. })));
     let folder = tempfile::tempdir().unwrap();
     drop(Store::open(folder.path()).unwrap());
