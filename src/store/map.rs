@@ -55,6 +55,12 @@ pub struct Entry {
     pub code_sha256: Option<String>,
     /// The hash of the result, if it is an object.
     pub result_sha256: Option<String>,
+    /// The goal that it serves.
+    pub goal: Option<i64>,
+    /// Its place in the plane: the cycle across, the script down.
+    pub place: [i64; 2],
+    /// Where its random numbers began.
+    pub seed: Option<i64>,
 }
 
 impl Entry {
@@ -70,6 +76,9 @@ impl Entry {
             run: None,
             code_sha256: None,
             result_sha256: None,
+            goal: None,
+            place: [0, 0],
+            seed: None,
         }
     }
 }
@@ -146,20 +155,21 @@ pub(super) fn append(tx: &Transaction<'_>, entry: &Entry) -> rusqlite::Result<i6
         Value::Null,
         Value::Text(entry.kind.name().into()),
         number(entry.run),
-        Value::Null,
-        Value::Integer(0),
-        Value::Integer(0),
+        number(entry.goal),
+        Value::Integer(entry.place[0]),
+        Value::Integer(entry.place[1]),
         text(&entry.code_sha256),
         text(&entry.result_sha256),
         Value::Null,
-        Value::Null,
+        number(entry.seed),
         Value::Null,
     ];
     tx.execute(
         "INSERT INTO infinite_map (id, iteration, task_description, code, result, timestamp,
-            parent_iteration, kind, run_id, code_sha256, result_sha256, prev_hash, row_hash)
-         VALUES (:id, :iteration, :task, :code, :result, :time, :parent, :kind, :run, :code_sha256,
-            :result_sha256, :previous, :hash)",
+            parent_iteration, kind, run_id, goal_id, x, y, code_sha256, result_sha256, seed,
+            prev_hash, row_hash)
+         VALUES (:id, :iteration, :task, :code, :result, :time, :parent, :kind, :run, :goal, :x, :y,
+            :code_sha256, :result_sha256, :seed, :previous, :hash)",
         named_params! {
             ":id": id,
             ":iteration": entry.iteration,
@@ -170,6 +180,10 @@ pub(super) fn append(tx: &Transaction<'_>, entry: &Entry) -> rusqlite::Result<i6
             ":parent": entry.parent,
             ":kind": entry.kind.name(),
             ":run": entry.run,
+            ":goal": entry.goal,
+            ":x": entry.place[0],
+            ":y": entry.place[1],
+            ":seed": entry.seed,
             ":code_sha256": entry.code_sha256,
             ":result_sha256": entry.result_sha256,
             ":previous": previous,

@@ -158,6 +158,7 @@ impl Store {
                     run: Some(run.id),
                     code_sha256: Some(script.code_sha256.clone()),
                     result_sha256: stdout_sha256.clone(),
+                    place: [iteration, script.id],
                     ..Entry::new(Kind::Run, iteration)
                 },
             )?;
@@ -210,6 +211,7 @@ impl Store {
                         result: Some(result.to_string()),
                         run: Some(*id),
                         code_sha256: Some(code.clone()),
+                        place: [iteration, script.unwrap_or(0)],
                         ..Entry::new(Kind::Abandoned, iteration)
                     },
                 )?;
