@@ -124,7 +124,9 @@ fn the_map_is_only_added_to_and_its_chain_shows_every_change() {
     }
     store
         .connection
-        .execute_batch("DROP TRIGGER map_no_update; DROP TRIGGER map_no_delete")
+        .execute_batch(
+            "DROP TRIGGER map_no_update; DROP TRIGGER map_no_delete; PRAGMA foreign_keys = OFF",
+        )
         .unwrap();
     let verdict_after = |change: &str| {
         store.connection.execute_batch(&format!("BEGIN; {change}")).unwrap();
