@@ -10,6 +10,7 @@
 //! one what came of it, with counters, its row of the map and metrics. The map only grows, and each row's
 //! hash covers the row before.
 
+mod counts;
 mod goals;
 mod history;
 mod map;
@@ -22,6 +23,7 @@ mod scripts;
 #[cfg(test)]
 mod tests;
 
+pub use counts::Counts;
 pub use goals::{Goal, GoalRow};
 pub use history::{LastRun, RunFilter, RunRow};
 pub use map::{Entry, GENESIS, Kind, Verdict};
