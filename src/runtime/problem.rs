@@ -29,6 +29,7 @@ pub struct Problem {
 
 /// Something wrong at a place of a text.
 #[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = TextPlace)]
 pub struct Place {
     /// Its line, from 1.
     line: usize,
