@@ -16,15 +16,20 @@ pub mod einsum;
 pub mod fft;
 pub mod fmm;
 pub mod gemm;
+pub mod goal;
+pub mod map;
 pub mod memory;
+pub mod metrics;
 pub mod nbody;
 mod paged;
 pub mod pxl;
 pub mod render;
 mod rows;
 pub mod run;
+pub mod script;
 pub mod serve;
 pub mod spectrogram;
+mod table;
 pub mod tour;
 pub mod trial;
 pub mod tune;
@@ -82,6 +87,8 @@ Examples:
   gvpie memory                             budgets of device, host and disk, and their bandwidths
   gvpie run plasma.pxl -o plasma.gif       a program that draws; gvpie help pxl tells how
   gvpie asm rain.pxl -o rain.pxl.png       the same as a picture that runs
+  gvpie script add --name rain --lang pixel --file rain.pxl    what the daemon runs
+  gvpie map verify                         whether the record of all runs is whole
   gvpie bench gemm --shape 4096x4096x4096 --csv
   gvpie bench fft --length 1024x1024       also N and NxNxN
   gvpie bench fmm --points 100000          also plummer:N and direct:N
@@ -95,6 +102,7 @@ Environment:
   GVPIE_TIMEOUT         seconds to wait for the device (60)
   GVPIE_CACHE_DIR       where compiled pipelines and tune.json are kept; empty keeps none
   GVPIE_ALLOW_DRIVER=1  use a driver that fails the self-test
+  GVPIE_DATA            the folder of scripts, runs and cartridges; --data overrides it
   WGPU_BACKEND          vulkan, metal, dx12 or gl
   WGPU_ADAPTER_NAME     part of the adapter's name
   WGPU_POWER_PREF       low or high
@@ -130,6 +138,10 @@ pub enum Command {
     Memory(memory::Options),
     Run(run::Options),
     Serve(serve::Options),
+    Script(script::Options),
+    Goal(goal::Options),
+    Map(map::Options),
+    Metrics(metrics::Options),
     Asm(asm::Options),
     Disasm(asm::DisasmOptions),
     Cart(cart::Options),
@@ -188,6 +200,17 @@ pub enum Failure {
         path: PathBuf,
         /// What happened, and where in it.
         message: String,
+    },
+    /// The store cannot be opened, read or written, or refuses what it was given.
+    #[error(transparent)]
+    Store(#[from] crate::store::StoreError),
+    /// A row of the map is not what was written, or not where it was.
+    #[error("the map is broken at row {id}: {why}")]
+    Broken {
+        /// The first such row.
+        id: i64,
+        /// What is wrong with it.
+        why: String,
     },
     /// Nothing can be served.
     #[error(transparent)]
@@ -281,6 +304,10 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         Some(Command::Memory(options)) => memory::run(arguments, options),
         Some(Command::Run(options)) => run::run(arguments, options),
         Some(Command::Serve(options)) => serve::run(arguments, options),
+        Some(Command::Script(options)) => script::run(arguments, options),
+        Some(Command::Goal(options)) => goal::run(arguments, options),
+        Some(Command::Map(options)) => map::run(arguments, options),
+        Some(Command::Metrics(options)) => metrics::run(arguments, options),
         Some(Command::Asm(options)) => asm::run(arguments, options),
         Some(Command::Disasm(options)) => asm::disasm(options),
         Some(Command::Cart(options)) => cart::run(arguments, options),

@@ -14,7 +14,7 @@
 mod answer;
 mod body;
 mod events;
-mod execute;
+pub(crate) mod execute;
 mod guard;
 mod listen;
 mod page;
