@@ -1,10 +1,12 @@
 // What the daemon is to come to.
 
 import { filled, paged, patch, post, report } from "./api.js";
-import { ago, by, count, el } from "./dom.js";
+import { ago, by, count, el, refill } from "./dom.js";
+
+/** Goals that are shown at most. */
+const MOST = 500;
 
 let list;
-let shown = 0;
 
 function goal(item) {
   const { id, goal, priority, completed } = item;
@@ -15,7 +17,7 @@ function goal(item) {
     } catch (problem) {
       report(problem);
     }
-    await list.first(shown).catch(report);
+    await list.first(MOST).catch(report);
     by("title-goals").focus();
   };
   const when = completed ? ["done ", ago(item.completed_at)] : ["since ", ago(item.created_at)];
@@ -26,16 +28,14 @@ function goal(item) {
     el("button", { type: "button", "aria-label": `${label}: ${goal}`, onclick: change }, label));
 }
 
-function fill(items, more) {
-  if (!more) {
-    by("goal-list").replaceChildren();
-    shown = 0;
-  }
-  by("goal-list").append(...items.map(goal));
-  shown += items.length;
+/** Those that are open first, and of them the most important. */
+const order = (a, b) => a.completed - b.completed || b.priority - a.priority || a.id - b.id;
+
+function fill(items) {
+  refill(by("goal-list"), items.sort(order), goal);
   const open = items.filter((item) => !item.completed).length;
-  by("goals-count").textContent = shown ? `${count(open)} open` : "";
-  if (!shown) by("goal-list").append(el("li", { class: "empty" }, "No goals."));
+  by("goals-count").textContent = items.length ? `${count(open)} open` : "";
+  if (!items.length) by("goal-list").append(el("li", { class: "empty" }, "No goals."));
 }
 
 async function add(event) {
@@ -48,7 +48,7 @@ async function add(event) {
     await post("/api/goals", { goal, priority: Number(priority) });
     form.reset();
     form.elements.goal.focus();
-    await list.first(shown);
+    await list.first(MOST);
   } catch (problem) {
     said.textContent = problem.message;
   }
@@ -57,12 +57,12 @@ async function add(event) {
 export const view = {
   title: "Goals",
   start() {
-    const none = document.createElement("button"); // a page of 500 is enough of goals
-    list = paged(() => `/api/goals?all=${by("goals-all").checked}`, none, fill);
+    const more = el("button"); // in no place: one page is enough
+    list = paged(() => `/api/goals?all=${by("goals-all").checked}`, more, fill);
     by("goal-form").addEventListener("submit", add);
     by("goals-all").addEventListener("change", () => view.show());
   },
   show() {
-    list.first(500).catch(report);
+    list.first(MOST).catch(report);
   },
 };

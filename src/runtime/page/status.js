@@ -46,7 +46,7 @@ function line(data, kind) {
   switch (kind) {
     case "run": {
       const how = [
-        data.script ? `script ${data.script}` : "asked for",
+        Number.isInteger(data.script) ? `script ${data.script}` : (data.script ?? "asked for"),
         data.backend && data.backend !== "none" ? data.backend.toUpperCase() : null,
         Number.isFinite(data.duration_ms) ? duration(data.duration_ms) : null,
         Number.isFinite(data.cycles) ? several(data.cycles, "cycle") : null,
