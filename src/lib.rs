@@ -14,6 +14,7 @@ pub mod npy;
 pub mod output;
 pub mod png;
 pub mod program;
+pub mod runtime;
 pub mod store;
 pub mod terminal;
 pub mod wav;

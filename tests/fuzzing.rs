@@ -34,30 +34,42 @@ fn corpus(target: Target) -> Vec<Vec<u8>> {
 }
 
 fn none_is_found(target: Target, quick: u64, full: u64) {
-    let corpus = corpus(target);
-    assert!(corpus.len() >= 5, "{target}: {} files", corpus.len());
-    for bytes in &corpus {
-        target.check(bytes).unwrap_or_else(|fault| panic!("{target}, as it is: {fault}"));
+    let (name, check) = (target.to_string(), |bytes: &[u8]| target.check(bytes));
+    none_is_found_by(&name, check, target, &corpus(target), quick, full);
+}
+
+/// The same of a check of this name, whose cases are changed as those of a target.
+fn none_is_found_by(
+    name: &str,
+    check: impl Fn(&[u8]) -> Result<(), String>,
+    target: Target,
+    corpus: &[Vec<u8>],
+    quick: u64,
+    full: u64,
+) {
+    assert!(corpus.len() >= 5, "{name}: {} files", corpus.len());
+    for bytes in corpus {
+        check(bytes).unwrap_or_else(|fault| panic!("{name}, as it is: {fault}"));
     }
     let effort = Effort::of_environment();
     let (count, first) = (if effort == Effort::Full { full } else { quick }, effort.seed());
-    println!("{}: {count} cases of {target}", effort.again(first));
+    println!("{}: {count} cases of {name}", effort.again(first));
     let start = std::time::Instant::now();
     for seed in first..first + count {
         if seed > first && (seed - first).is_multiple_of(500_000) {
-            println!("{} cases of {target} after {:.0?}", seed - first, start.elapsed());
+            println!("{} cases of {name} after {:.0?}", seed - first, start.elapsed());
         }
-        let bytes = mutated(target, &corpus, seed);
-        let outcome = catch_unwind(AssertUnwindSafe(|| target.check(&bytes)));
+        let bytes = mutated(target, corpus, seed);
+        let outcome = catch_unwind(AssertUnwindSafe(|| check(&bytes)));
         let fault = match outcome {
             Ok(Ok(())) => continue,
             Ok(Err(fault)) => fault,
             Err(_) => "a panic".into(),
         };
         let text = String::from_utf8_lossy(&bytes);
-        panic!("{}: {target}: {fault}\n{text:.4000}", effort.again(seed));
+        panic!("{}: {name}: {fault}\n{text:.4000}", effort.again(seed));
     }
-    println!("{count} cases of {target}, no finding, {:.0?}", start.elapsed());
+    println!("{count} cases of {name}, no finding, {:.0?}", start.elapsed());
 }
 
 /// Files of the loader's corpus that break a rule each, and what the error says.
@@ -127,4 +139,12 @@ fn no_file_breaks_the_loader() {
 #[test]
 fn no_program_breaks_a_machine() {
     none_is_found(Target::Machine, 1500, 2_000_000);
+}
+
+#[test]
+fn no_body_breaks_a_request() {
+    let bodies = files(root().join("fuzz/corpus/request"));
+    let bodies: Vec<Vec<u8>> = bodies.into_iter().map(|(_, bytes)| bytes).collect();
+    let check = gvpie::runtime::proof::check;
+    none_is_found_by("request", check, Target::Assembler, &bodies, 2000, 2_000_000);
 }

@@ -10,6 +10,7 @@ pub mod bench_glyph;
 mod bench_pixel;
 pub mod budgets;
 pub mod cart;
+pub mod data;
 pub mod doctor;
 pub mod einsum;
 pub mod fft;
@@ -22,6 +23,7 @@ pub mod pxl;
 pub mod render;
 mod rows;
 pub mod run;
+pub mod serve;
 pub mod spectrogram;
 pub mod tour;
 pub mod trial;
@@ -127,6 +129,7 @@ pub enum Command {
     Render(render::Options),
     Memory(memory::Options),
     Run(run::Options),
+    Serve(serve::Options),
     Asm(asm::Options),
     Disasm(asm::DisasmOptions),
     Cart(cart::Options),
@@ -186,6 +189,9 @@ pub enum Failure {
         /// What happened, and where in it.
         message: String,
     },
+    /// Nothing can be served.
+    #[error(transparent)]
+    Serve(#[from] crate::runtime::ServeError),
     /// A checkpoint is of no use.
     #[error(transparent)]
     Checkpoint(#[from] crate::checkpoint::Error),
@@ -274,6 +280,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         Some(Command::Render(options)) => render::run(arguments, options),
         Some(Command::Memory(options)) => memory::run(arguments, options),
         Some(Command::Run(options)) => run::run(arguments, options),
+        Some(Command::Serve(options)) => serve::run(arguments, options),
         Some(Command::Asm(options)) => asm::run(arguments, options),
         Some(Command::Disasm(options)) => asm::disasm(options),
         Some(Command::Cart(options)) => cart::run(arguments, options),

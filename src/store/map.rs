@@ -2,7 +2,7 @@
 
 use super::{NOW, objects};
 use rusqlite::types::Value;
-use rusqlite::{Connection, OptionalExtension, Transaction, named_params};
+use rusqlite::{Connection, OptionalExtension, named_params};
 
 /// What the first row is chained to.
 pub const GENESIS: &str = "0000000000000000000000000000000000000000000000000000000000000000";
@@ -16,6 +16,7 @@ pub enum Kind {
     Run,
     Abandoned,
     Script,
+    Edit,
     Goal,
     System,
 }
@@ -28,6 +29,7 @@ impl Kind {
             Kind::Run => "run",
             Kind::Abandoned => "abandoned",
             Kind::Script => "script",
+            Kind::Edit => "edit",
             Kind::Goal => "goal",
             Kind::System => "system",
         }
@@ -86,8 +88,13 @@ impl Entry {
 /// What following the chain has come to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
-    /// So many rows, each as it was written and where it was.
-    Whole(u64),
+    /// Each row is as it was written and where it was.
+    Whole {
+        /// So many there are.
+        rows: u64,
+        /// The last one's hash.
+        head: String,
+    },
     /// The first row that is not.
     Broken {
         /// Its id.
@@ -123,60 +130,82 @@ fn chained(previous: &str, columns: &[Value]) -> String {
 }
 
 /// Writes the first row, if there is none.
-pub(super) fn begin(tx: &Transaction<'_>) -> rusqlite::Result<()> {
+pub(super) fn begin(tx: &Connection) -> rusqlite::Result<()> {
     let any: bool = tx.query_row("SELECT EXISTS (SELECT 1 FROM infinite_map)", [], |r| r.get(0))?;
     if !any {
-        append(tx, &Entry::new(Kind::Genesis, 0))?;
+        Chain::of(tx)?.append(&Entry::new(Kind::Genesis, 0))?;
     }
     Ok(())
 }
 
-/// Adds a row behind the last one, and returns its id.
-pub(super) fn append(tx: &Transaction<'_>, entry: &Entry) -> rusqlite::Result<i64> {
-    let last = tx
-        .query_row("SELECT id, row_hash FROM infinite_map ORDER BY id DESC LIMIT 1", [], |row| {
-            Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?))
-        })
-        .optional()?;
-    let (before, previous) = last.unwrap_or((0, GENESIS.into()));
-    let id = before + 1;
-    let time: String = tx.query_row(&format!("SELECT {NOW}"), [], |row| row.get(0))?;
-    let text = |value: &Option<String>| value.clone().map_or(Value::Null, Value::Text);
-    let number = |value: Option<i64>| value.map_or(Value::Null, Value::Integer);
-    let columns = [
-        Value::Integer(id),
-        Value::Integer(entry.iteration),
-        text(&entry.task),
-        text(&entry.code),
-        text(&entry.result),
-        Value::Null,
-        Value::Text(time.clone()),
-        number(entry.parent),
-        Value::Null,
-        Value::Text(entry.kind.name().into()),
-        number(entry.run),
-        number(entry.goal),
-        Value::Integer(entry.place[0]),
-        Value::Integer(entry.place[1]),
-        text(&entry.code_sha256),
-        text(&entry.result_sha256),
-        Value::Null,
-        number(entry.seed),
-        Value::Null,
-    ];
-    tx.execute(
-        "INSERT INTO infinite_map (id, iteration, task_description, code, result, timestamp,
-            parent_iteration, kind, run_id, goal_id, x, y, code_sha256, result_sha256, seed,
-            prev_hash, row_hash)
-         VALUES (:id, :iteration, :task, :code, :result, :time, :parent, :kind, :run, :goal, :x, :y,
-            :code_sha256, :result_sha256, :seed, :previous, :hash)",
-        named_params! {
+/// The last cycle that a row is of.
+pub(super) fn last_iteration(connection: &Connection) -> rusqlite::Result<i64> {
+    connection
+        .prepare_cached("SELECT ifnull(max(iteration), 0) FROM infinite_map")?
+        .query_row([], |row| row.get(0))
+}
+
+/// The end of the map, for as long as a transaction that writes holds it.
+pub(super) struct Chain<'a> {
+    pub tx: &'a Connection,
+    /// When the transaction began, as the tables have it.
+    pub now: String,
+    last: i64,
+    hash: String,
+}
+
+impl<'a> Chain<'a> {
+    pub fn of(tx: &'a Connection) -> rusqlite::Result<Self> {
+        let last = tx
+            .prepare_cached("SELECT id, row_hash FROM infinite_map ORDER BY id DESC LIMIT 1")?
+            .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()?;
+        let (last, hash) = last.unwrap_or((0, GENESIS.into()));
+        let now = tx.prepare_cached(&format!("SELECT {NOW}"))?.query_row([], |row| row.get(0))?;
+        Ok(Chain { tx, now, last, hash })
+    }
+
+    /// Adds a row behind the last one, and returns its id.
+    pub fn append(&mut self, entry: &Entry) -> rusqlite::Result<i64> {
+        let id = self.last + 1;
+        let text = |value: &Option<String>| value.clone().map_or(Value::Null, Value::Text);
+        let number = |value: Option<i64>| value.map_or(Value::Null, Value::Integer);
+        let columns = [
+            Value::Integer(id),
+            Value::Integer(entry.iteration),
+            text(&entry.task),
+            text(&entry.code),
+            text(&entry.result),
+            Value::Null,
+            Value::Text(self.now.clone()),
+            number(entry.parent),
+            Value::Null,
+            Value::Text(entry.kind.name().into()),
+            number(entry.run),
+            number(entry.goal),
+            Value::Integer(entry.place[0]),
+            Value::Integer(entry.place[1]),
+            text(&entry.code_sha256),
+            text(&entry.result_sha256),
+            Value::Null,
+            number(entry.seed),
+            Value::Null,
+        ];
+        let hash = chained(&self.hash, &columns);
+        let mut insert = self.tx.prepare_cached(
+            "INSERT INTO infinite_map (id, iteration, task_description, code, result, timestamp,
+                parent_iteration, kind, run_id, goal_id, x, y, code_sha256, result_sha256, seed,
+                prev_hash, row_hash)
+             VALUES (:id, :iteration, :task, :code, :result, :time, :parent, :kind, :run, :goal,
+                :x, :y, :code_sha256, :result_sha256, :seed, :previous, :hash)",
+        )?;
+        insert.execute(named_params! {
             ":id": id,
             ":iteration": entry.iteration,
             ":task": entry.task,
             ":code": entry.code,
             ":result": entry.result,
-            ":time": time,
+            ":time": self.now,
             ":parent": entry.parent,
             ":kind": entry.kind.name(),
             ":run": entry.run,
@@ -186,11 +215,12 @@ pub(super) fn append(tx: &Transaction<'_>, entry: &Entry) -> rusqlite::Result<i6
             ":seed": entry.seed,
             ":code_sha256": entry.code_sha256,
             ":result_sha256": entry.result_sha256,
-            ":previous": previous,
-            ":hash": chained(&previous, &columns),
-        },
-    )?;
-    Ok(id)
+            ":previous": self.hash,
+            ":hash": hash,
+        })?;
+        (self.last, self.hash) = (id, hash);
+        Ok(id)
+    }
 }
 
 /// Follows the chain from the first row.
@@ -226,5 +256,5 @@ pub(super) fn verify(connection: &Connection) -> rusqlite::Result<Verdict> {
             why: "it and those behind it are missing".into(),
         });
     }
-    Ok(Verdict::Whole(expected as u64 - 1))
+    Ok(Verdict::Whole { rows: expected as u64 - 1, head: previous })
 }

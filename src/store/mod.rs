@@ -10,17 +10,29 @@
 //! one what came of it, with counters, its row of the map and metrics. The map only grows, and each row's
 //! hash covers the row before.
 
+mod counts;
+mod goals;
+mod history;
 mod map;
 mod objects;
+mod page;
+mod plane;
+mod record;
 mod runs;
 mod scripts;
 #[cfg(test)]
 mod tests;
 
+pub use counts::Counts;
+pub use goals::{Goal, GoalRow};
+pub use history::{LastRun, RunFilter, RunRow};
 pub use map::{Entry, GENESIS, Kind, Verdict};
 pub use objects::INLINE;
+pub use page::{Page, Paged};
+pub use plane::{Lineage, MapRow, Place, Region};
+pub use record::{Finished, Recorded, Standing};
 pub use runs::{Outcome, RunStatus, Started};
-pub use scripts::{Due, Language, Script};
+pub use scripts::{Change, Due, Language, Origin, Script, ScriptRow};
 
 use objects::Objects;
 use rusqlite::{Connection, TransactionBehavior};
@@ -71,6 +83,28 @@ pub enum StoreError {
         hash: String,
         /// What is there instead.
         found: String,
+    },
+    /// There is no such row.
+    #[error("there is no {what} '{which}'")]
+    Missing {
+        /// Of which kind.
+        what: &'static str,
+        /// Its id or name, as asked for.
+        which: String,
+    },
+    /// A name that must be unique is another's.
+    #[error("{what} '{name}' is taken")]
+    Taken {
+        /// Whose name.
+        what: &'static str,
+        /// The name.
+        name: String,
+    },
+    /// A run of this name has begun or is recorded.
+    #[error("run {uuid} is recorded already")]
+    Recorded {
+        /// Its name.
+        uuid: String,
     },
     /// A value that a column does not take.
     #[error("{what} is {found}; expected {expected}")]
@@ -144,6 +178,15 @@ impl Store {
         &self.boot
     }
 
+    /// Keeps a value under its hash, which it returns: a canvas under its `canvas_sha256`, its pixels row
+    /// by row, four bytes each. It is on the disk then, and stays if a row names it within the hour.
+    ///
+    /// # Errors
+    /// [`StoreError::File`].
+    pub fn keep(&self, value: &[u8]) -> Result<String> {
+        self.objects.keep(value)
+    }
+
     /// A value by its hash.
     ///
     /// # Errors
@@ -158,6 +201,14 @@ impl Store {
     /// [`StoreError::Database`]; a broken chain is a [`Verdict`].
     pub fn verify(&self) -> Result<Verdict> {
         map::verify(&self.connection).map_err(|source| self.told(source))
+    }
+
+    /// The last cycle that the map tells of.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub fn last_iteration(&self) -> Result<i64> {
+        map::last_iteration(&self.connection).map_err(|source| self.told(source))
     }
 
     /// Whether SQLite finds its own structures whole: `ok`, or what it found.

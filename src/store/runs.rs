@@ -1,10 +1,10 @@
 //! Runs: begun in one transaction, ended in another, recorded exactly once.
 
-use super::map::{self, Entry, Kind};
-use super::objects::INLINE;
+use super::map::{Chain, Entry, Kind};
+use super::record::{Finished, Large, ended};
 use super::scripts::Due;
 use super::{NOW, Result, Store};
-use rusqlite::{OptionalExtension, Transaction, named_params, params};
+use rusqlite::{Connection, named_params, params};
 
 /// How a run has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,7 +20,8 @@ pub enum RunStatus {
 }
 
 impl RunStatus {
-    fn name(self) -> &'static str {
+    /// As the column has it.
+    pub fn name(self) -> &'static str {
         match self {
             RunStatus::Ok => "ok",
             RunStatus::Failed | RunStatus::Broken => "failed",
@@ -57,10 +58,29 @@ pub struct Outcome {
     pub fuel: u64,
     /// The hash of its canvas.
     pub canvas_sha256: Option<String>,
+    /// The canvas's width and height in pixels.
+    pub canvas: Option<[u32; 2]>,
+}
+
+impl Outcome {
+    /// Of a program that was not run, and why.
+    pub fn unrun(status: RunStatus, why: String) -> Self {
+        Outcome {
+            status,
+            stdout: String::new(),
+            stderr: why,
+            duration: 0,
+            backend: "none",
+            cycles: 0,
+            fuel: 0,
+            canvas_sha256: None,
+            canvas: None,
+        }
+    }
 }
 
 /// Seconds before the first script that failed is tried again, and at most.
-const BACKOFF: [f64; 2] = [10.0, 3600.0];
+pub(super) const BACKOFF: [f64; 2] = [10.0, 3600.0];
 
 /// Seconds until a script is tried again that has failed so often in a row: 10 and twice as long each
 /// time, an hour at most, a tenth more or less so that not all come at once (`spread` from -1 to 1).
@@ -109,67 +129,39 @@ impl Store {
         iteration: i64,
         outcome: &Outcome,
     ) -> Result<bool> {
-        let large = outcome.stdout.len() > INLINE;
-        let stdout_sha256 =
-            if large { Some(self.objects.keep(outcome.stdout.as_bytes())?) } else { None };
-        let stdout = (!large).then(|| outcome.stdout.clone());
+        let finished = Finished {
+            uuid: run.uuid.clone(),
+            ..Finished::of(script.clone(), iteration, outcome.clone())
+        };
+        let large = Large::keep(&self.objects, &finished)?;
         let spread = fastrand::f64() * 2.0 - 1.0;
         self.write(|tx| {
-            let ok = outcome.status == RunStatus::Ok;
-            let ended = tx.execute(
-                &format!(
-                    "UPDATE improvement_runs SET finished_at = {NOW}, success = :success,
-                        stdout = :stdout, stderr = :stderr, duration_ms = :duration, backend = :backend,
-                        status = :status, cycles = :cycles, fuel = :fuel, canvas_sha256 = :canvas
-                     WHERE id = :id AND status = 'running'"
-                ),
-                named_params! {
-                    ":success": ok,
-                    ":stdout": stdout,
-                    ":stderr": outcome.stderr,
-                    ":duration": outcome.duration as i64,
-                    ":backend": outcome.backend,
-                    ":status": outcome.status.name(),
-                    ":cycles": outcome.cycles as i64,
-                    ":fuel": outcome.fuel as i64,
-                    ":canvas": outcome.canvas_sha256,
-                    ":id": run.id,
-                },
-            )?;
-            if ended == 0 {
-                return Ok(false);
+            let update = tx.prepare_cached(
+                "UPDATE improvement_runs SET finished_at = :now, success = :success,
+                    stdout = :stdout, stderr = :stderr, duration_ms = :duration, backend = :backend,
+                    cartridge_path = :cartridge, status = :status, cycles = :cycles, fuel = :fuel,
+                    canvas_sha256 = :canvas
+                 WHERE id = :id AND status = 'running'",
+            );
+            let mut chain = Chain::of(tx)?;
+            let changed = update?.execute(named_params! {
+                ":now": chain.now,
+                ":success": outcome.status == RunStatus::Ok,
+                ":stdout": large.stdout.is_none().then_some(&outcome.stdout),
+                ":stderr": outcome.stderr,
+                ":duration": outcome.duration as i64,
+                ":backend": outcome.backend,
+                ":cartridge": finished.cartridge,
+                ":status": outcome.status.name(),
+                ":cycles": outcome.cycles as i64,
+                ":fuel": outcome.fuel as i64,
+                ":canvas": outcome.canvas_sha256,
+                ":id": run.id,
+            })?;
+            if changed == 1 {
+                ended(&mut chain, run.id, &finished, &large, spread)?;
             }
-            count(tx, script.id, outcome, spread)?;
-            let summary = serde_json::json!({
-                "run": run.uuid,
-                "status": outcome.status.name(),
-                "backend": outcome.backend,
-                "duration_ms": outcome.duration,
-                "cycles": outcome.cycles,
-                "canvas_sha256": outcome.canvas_sha256,
-                "error": (!outcome.stderr.is_empty()).then_some(&outcome.stderr),
-            });
-            map::append(
-                tx,
-                &Entry {
-                    task: Some(script.name.clone()),
-                    result: Some(summary.to_string()),
-                    parent: parent(tx, script.id, run.id)?,
-                    run: Some(run.id),
-                    code_sha256: Some(script.code_sha256.clone()),
-                    result_sha256: stdout_sha256.clone(),
-                    place: [iteration, script.id],
-                    ..Entry::new(Kind::Run, iteration)
-                },
-            )?;
-            tx.execute(
-                &format!(
-                    "INSERT INTO system_metrics (timestamp, metric_name, metric_value, context)
-                     VALUES ({NOW}, 'run_duration_ms', ?1, ?2)"
-                ),
-                params![outcome.duration as f64, script.name],
-            )?;
-            Ok(true)
+            Ok(changed == 1)
         })
     }
 
@@ -186,6 +178,7 @@ impl Store {
                  LEFT JOIN improvement_scripts s ON s.id = r.script_id
                  WHERE r.status = 'running' AND r.boot_id <> ?1 ORDER BY r.id",
             )?;
+            let mut chain = Chain::of(tx)?;
             let open: Vec<(i64, String, Option<i64>, Option<String>, String)> = open
                 .query_map([&boot], |r| {
                     Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?, r.get(4)?))
@@ -204,47 +197,52 @@ impl Store {
                     [script],
                 )?;
                 let result = serde_json::json!({ "run": uuid, "status": "abandoned" });
-                map::append(
-                    tx,
-                    &Entry {
-                        task: name.clone(),
-                        result: Some(result.to_string()),
-                        run: Some(*id),
-                        code_sha256: Some(code.clone()),
-                        place: [iteration, script.unwrap_or(0)],
-                        ..Entry::new(Kind::Abandoned, iteration)
-                    },
-                )?;
+                let parent = match script {
+                    Some(script) => newest(tx, *script, *id)?,
+                    None => None,
+                };
+                chain.append(&Entry {
+                    task: name.clone(),
+                    result: Some(result.to_string()),
+                    parent,
+                    run: Some(*id),
+                    code_sha256: Some(code.clone()),
+                    place: [iteration, script.unwrap_or(0)],
+                    ..Entry::new(Kind::Abandoned, iteration)
+                })?;
             }
             Ok(open.len())
         })
     }
 }
 
-/// The map's row of the script's run before, which a run follows from.
-fn parent(tx: &Transaction<'_>, script: i64, run: i64) -> rusqlite::Result<Option<i64>> {
-    tx.query_row(
-        "SELECT m.id FROM infinite_map m JOIN improvement_runs r ON r.id = m.run_id
-         WHERE r.script_id = ?1 AND r.id < ?2 ORDER BY r.id DESC LIMIT 1",
-        [script, run],
-        |row| row.get(0),
-    )
-    .optional()
+/// The newest row of the map that tells of a script, of its code or of a run before this one.
+pub(super) fn newest(tx: &Connection, script: i64, run: i64) -> rusqlite::Result<Option<i64>> {
+    tx.prepare_cached(
+        "SELECT max(id) FROM (
+            SELECT max(id) AS id FROM infinite_map WHERE y = ?1 AND kind = 'script'
+            UNION ALL
+            SELECT m.id FROM infinite_map m WHERE m.run_id = (
+                SELECT r.id FROM improvement_runs r
+                WHERE r.script_id = ?1 AND r.id < ?2 AND r.status <> 'running'
+                ORDER BY r.id DESC LIMIT 1))",
+    )?
+    .query_row([script, run], |row| row.get(0))
 }
 
 /// The counters of a script after a run, and when it is due again.
-fn count(
-    tx: &Transaction<'_>,
+pub(super) fn count(
+    tx: &Connection,
     script: i64,
     outcome: &Outcome,
     spread: f64,
 ) -> rusqlite::Result<()> {
     let ok = outcome.status == RunStatus::Ok;
-    let (streak, most, interval): (i64, i64, Option<f64>) = tx.query_row(
-        "SELECT fail_streak, max_fail_streak, interval_s FROM improvement_scripts WHERE id = ?1",
-        [script],
-        |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
-    )?;
+    let (streak, most, interval): (i64, i64, Option<f64>) = tx
+        .prepare_cached(
+            "SELECT fail_streak, max_fail_streak, interval_s FROM improvement_scripts WHERE id = ?1",
+        )?
+        .query_row([script], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
     let skipped = outcome.status == RunStatus::Skipped;
     let streak = if ok || skipped { 0 } else { streak + 1 };
     let reason = match outcome.status {
@@ -257,24 +255,22 @@ fn count(
         (0, Some(seconds)) => Some(seconds),
         (failures, interval) => Some(backoff(failures, spread).max(interval.unwrap_or(0.0))),
     };
-    tx.execute(
-        &format!(
-            "UPDATE improvement_scripts SET run_count = run_count + 1,
-                success_count = success_count + :ok, last_run_at = {NOW}, fail_streak = :streak,
-                next_run_at = strftime('%Y-%m-%d %H:%M:%f', 'now', :wait),
-                enabled = enabled AND :on, disabled_reason = ifnull(:reason, disabled_reason)
-             WHERE id = :id"
-        ),
-        named_params! {
-            ":ok": ok,
-            ":streak": streak,
-            // No modifier, no time: due in every cycle.
-            ":wait": wait.map(|seconds| format!("+{seconds:.3} seconds")),
-            ":on": reason.is_none(),
-            ":reason": reason,
-            ":id": script,
-        },
-    )?;
+    let mut update = tx.prepare_cached(&format!(
+        "UPDATE improvement_scripts SET run_count = run_count + 1,
+            success_count = success_count + :ok, last_run_at = {NOW}, fail_streak = :streak,
+            next_run_at = strftime('%Y-%m-%d %H:%M:%f', 'now', :wait),
+            enabled = enabled AND :on, disabled_reason = ifnull(:reason, disabled_reason)
+         WHERE id = :id"
+    ))?;
+    update.execute(named_params! {
+        ":ok": ok,
+        ":streak": streak,
+        // No modifier, no time: due in every cycle.
+        ":wait": wait.map(|seconds| format!("+{seconds:.3} seconds")),
+        ":on": reason.is_none(),
+        ":reason": reason,
+        ":id": script,
+    })?;
     Ok(())
 }
 

@@ -42,6 +42,7 @@ CREATE TABLE improvement_runs (
 ) STRICT;
 CREATE INDEX ix_runs_script ON improvement_runs(script_id, id);
 CREATE INDEX ix_runs_open ON improvement_runs(boot_id) WHERE status = 'running';
+CREATE INDEX ix_runs_rest ON improvement_runs(status, id) WHERE status <> 'ok';
 
 CREATE TABLE development_goals (
   id INTEGER PRIMARY KEY,
@@ -74,8 +75,10 @@ CREATE TABLE infinite_map (
   prev_hash TEXT NOT NULL, row_hash TEXT NOT NULL UNIQUE
 ) STRICT;
 CREATE INDEX ix_map_parent ON infinite_map(parent_iteration);
+CREATE INDEX ix_map_parent_b ON infinite_map(parent_b) WHERE parent_b IS NOT NULL;
 CREATE INDEX ix_map_xy ON infinite_map(x, y, id);
 CREATE INDEX ix_map_iter ON infinite_map(iteration);
+CREATE INDEX ix_map_script ON infinite_map(y, id) WHERE kind = 'script';
 CREATE TRIGGER map_no_update BEFORE UPDATE ON infinite_map BEGIN SELECT RAISE(ABORT,'infinite_map is append-only'); END;
 CREATE TRIGGER map_no_delete BEFORE DELETE ON infinite_map BEGIN SELECT RAISE(ABORT,'infinite_map is append-only'); END;
 CREATE TRIGGER map_parent_older AFTER INSERT ON infinite_map

@@ -1,5 +1,8 @@
 //! What is recorded, once, and what is not lost.
 
+mod reading;
+mod recording;
+
 use super::*;
 use tempfile::TempDir;
 
@@ -10,12 +13,13 @@ fn store() -> (TempDir, Store) {
 }
 
 fn script(name: &str, code: &str) -> Script {
-    Script {
-        name: name.into(),
-        language: Language::Pixel,
-        code: code.into(),
-        purpose: None,
-        interval: None,
+    Script::new(name, Language::Pixel, code)
+}
+
+fn rows(store: &Store) -> u64 {
+    match store.verify().unwrap() {
+        Verdict::Whole { rows, .. } => rows,
+        broken => panic!("{broken:?}"),
     }
 }
 
@@ -29,6 +33,7 @@ fn outcome(status: RunStatus) -> Outcome {
         cycles: 2,
         fuel: 9,
         canvas_sha256: None,
+        canvas: Some([128, 64]),
     }
 }
 
@@ -58,7 +63,7 @@ fn a_run_is_recorded_once_with_all_that_belongs_to_it() {
     assert_eq!(number(&store, "SELECT count(*) FROM infinite_map WHERE kind = 'run'"), 1);
     assert_eq!(number(&store, "SELECT iteration FROM infinite_map WHERE run_id = 1"), 7);
     assert_eq!(number(&store, "SELECT count(*) FROM system_metrics"), 1);
-    assert_eq!(store.verify().unwrap(), Verdict::Whole(2));
+    assert_eq!(rows(&store), 3);
     assert_eq!(store.integrity().unwrap(), "ok");
 }
 
@@ -77,7 +82,7 @@ fn runs_of_another_life_are_abandoned_and_due_again() {
     assert_eq!(number(&store, "SELECT attempt FROM improvement_runs ORDER BY id DESC LIMIT 1"), 2);
     assert!(store.end_run(&again, &due, 3, &outcome(RunStatus::Ok)).unwrap());
     assert_eq!(number(&store, "SELECT count(*) FROM infinite_map WHERE kind = 'abandoned'"), 1);
-    assert_eq!(store.verify().unwrap(), Verdict::Whole(3));
+    assert_eq!(rows(&store), 4);
 }
 
 #[test]
@@ -142,7 +147,7 @@ fn the_map_is_only_added_to_and_its_chain_shows_every_change() {
     assert_eq!(broken("UPDATE infinite_map SET timestamp = '2000-01-01 00:00:00' WHERE id = 1"), 1);
     assert_eq!(broken("DELETE FROM infinite_map WHERE id = 2"), 3);
     assert_eq!(broken("DELETE FROM infinite_map WHERE id = 4"), 4);
-    assert_eq!(store.verify().unwrap(), Verdict::Whole(4));
+    assert_eq!(rows(&store), 5);
 }
 
 #[test]
@@ -176,7 +181,7 @@ fn a_backup_is_a_store() {
     std::fs::create_dir_all(other.join("db")).unwrap();
     store.back_up(&other.join("db/daemon.db")).unwrap();
     let copy = Store::open(&other).unwrap();
-    assert_eq!(copy.verify().unwrap(), Verdict::Whole(2));
+    assert_eq!(rows(&copy), 3);
 }
 
 #[test]
@@ -193,7 +198,8 @@ fn what_is_no_store_is_refused() {
     assert!(matches!(Store::open(folder.path()), Err(StoreError::Version { .. })));
     let (_folder, mut store) = store();
     store.add_script(&script("one", "HALT")).unwrap();
-    for bad in [script("one", "HALT"), script("", "HALT"), script("x", &"y".repeat(262_145))] {
+    assert!(matches!(store.add_script(&script("one", "HALT")), Err(StoreError::Taken { .. })));
+    for bad in [script("one", ""), script("", "HALT"), script("x", &"y".repeat(262_145))] {
         assert!(matches!(store.add_script(&bad), Err(StoreError::Value { .. })), "{}", bad.name);
     }
 }

@@ -1,0 +1,94 @@
+//! What comes with a request, read within limits: bodies, ids in paths, questions behind them.
+
+use super::problem::Problem;
+use axum::body::Bytes;
+use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
+use axum::http::{header, request::Parts};
+use futures_util::StreamExt;
+use serde::de::DeserializeOwned;
+use std::time::Duration;
+
+/// Seconds in which a body must be there.
+const PATIENCE: u64 = 30;
+
+/// A body of JSON, of so many MiB at most.
+#[derive(Debug)]
+pub struct Json<T, const MIB: usize = 1>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync, const MIB: usize> FromRequest<S> for Json<T, MIB> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        let kind = request.headers().get(header::CONTENT_TYPE).map(|kind| kind.as_bytes());
+        let kind = String::from_utf8_lossy(kind.unwrap_or_default()).into_owned();
+        let essence = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        if essence != "application/json" {
+            return Err(Problem::media_type(&kind));
+        }
+        let bytes = read(request, MIB << 20).await?;
+        parsed(&bytes).map(Json)
+    }
+}
+
+/// What a body says.
+///
+/// # Errors
+/// [`Problem::json`], and for a list: it would be taken for an object whose fields have no names.
+pub fn parsed<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    if bytes.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[') {
+        return Err(Problem::malformed("the body: expected an object, found a list"));
+    }
+    serde_json::from_slice(bytes).map_err(|error| Problem::json(&error))
+}
+
+/// A body of so many bytes at most. One that says that it is larger is not read.
+async fn read(request: Request, most: usize) -> Result<Bytes, Problem> {
+    let said = request.headers().get(header::CONTENT_LENGTH);
+    let said = said.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    if said.is_some_and(|length| length > most as u64) {
+        return Err(Problem::too_large(most));
+    }
+    let whole = async {
+        let mut parts = request.into_body().into_data_stream();
+        let mut bytes = Vec::new();
+        while let Some(part) = parts.next().await {
+            let part = part.map_err(|error| Problem::malformed(format!("the body: {error}")))?;
+            if bytes.len() + part.len() > most {
+                return Err(Problem::too_large(most));
+            }
+            bytes.extend_from_slice(&part);
+        }
+        Ok(bytes.into())
+    };
+    let limit = Duration::from_secs(PATIENCE);
+    tokio::time::timeout(limit, whole).await.unwrap_or(Err(Problem::slow(PATIENCE)))
+}
+
+/// The part of a path that names something.
+#[derive(Debug)]
+pub struct Name(pub String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Name {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let path = Path::<String>::from_request_parts(parts, state).await;
+        path.map(|Path(name)| Name(name)).map_err(|error| Problem::malformed(error.body_text()))
+    }
+}
+
+/// What is asked behind a path's `?`.
+#[derive(Debug)]
+pub struct Asked<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Asked<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let query = Query::<T>::from_request_parts(parts, state).await;
+        query.map(|Query(asked)| Asked(asked)).map_err(|error| {
+            let text = error.body_text();
+            Problem::malformed(format!("the query: {text}"))
+        })
+    }
+}

@@ -1,0 +1,42 @@
+//! The page for people, from within the program.
+
+use super::App;
+use axum::Router;
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+
+/// Nothing from elsewhere, and nothing that a text could smuggle in.
+const POLICY: &str = "default-src 'self'; img-src 'self' data: blob:; style-src 'self'; \
+    script-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// Name, kind and content of each file.
+macro_rules! files {
+    ($($name:literal $kind:literal)*) => {
+        [$(($name, $kind, include_str!(concat!("page/", $name)))),*]
+    };
+}
+
+const FILES: [(&str, &str, &str); 1] = files! {
+    "index.html" "text/html; charset=utf-8"
+};
+
+fn file(kind: &'static str, content: &'static str) -> Response {
+    let mut response = content.into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    response
+}
+
+/// The page at `/`, and what belongs to it.
+pub fn routes() -> Router<App> {
+    let mut router = Router::new();
+    for (name, kind, content) in FILES {
+        let path = if name == "index.html" { "/".into() } else { format!("/page/{name}") };
+        router = router.route(&path, get(move || async move { file(kind, content) }));
+    }
+    router
+}
