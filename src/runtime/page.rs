@@ -12,13 +12,35 @@ const POLICY: &str = "default-src 'self'; img-src 'self' data: blob:; style-src 
 
 /// Name, kind and content of each file.
 macro_rules! files {
-    ($($name:literal $kind:literal)*) => {
+    ($($name:literal $kind:tt)*) => {
         [$(($name, $kind, include_str!(concat!("page/", $name)))),*]
     };
 }
 
-const FILES: [(&str, &str, &str); 1] = files! {
+const SCRIPT: &str = "text/javascript; charset=utf-8";
+const STYLE: &str = "text/css; charset=utf-8";
+
+const FILES: &[(&str, &str, &str)] = &files! {
     "index.html" "text/html; charset=utf-8"
+    "icon.svg" "image/svg+xml"
+    "style.css" STYLE
+    "program.css" STYLE
+    "views.css" STYLE
+    "theme.js" SCRIPT
+    "app.js" SCRIPT
+    "api.js" SCRIPT
+    "dom.js" SCRIPT
+    "editor.js" SCRIPT
+    "events.js" SCRIPT
+    "goals.js" SCRIPT
+    "map.js" SCRIPT
+    "plane.js" SCRIPT
+    "program.js" SCRIPT
+    "screen.js" SCRIPT
+    "scripts.js" SCRIPT
+    "status.js" SCRIPT
+    "syntax.js" SCRIPT
+    "wall.js" SCRIPT
 };
 
 fn file(kind: &'static str, content: &'static str) -> Response {
@@ -34,7 +56,7 @@ fn file(kind: &'static str, content: &'static str) -> Response {
 /// The page at `/`, and what belongs to it.
 pub fn routes() -> Router<App> {
     let mut router = Router::new();
-    for (name, kind, content) in FILES {
+    for &(name, kind, content) in FILES {
         let path = if name == "index.html" { "/".into() } else { format!("/page/{name}") };
         router = router.route(&path, get(move || async move { file(kind, content) }));
     }

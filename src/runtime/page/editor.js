@@ -48,6 +48,14 @@ function painted(line, faults) {
   return row;
 }
 
+/** Columns of a line with its tabs; a wide character is two. */
+function columns(line) {
+  if (!/[^ -~]/.test(line)) return line.length;
+  let at = 0;
+  for (const character of line) at += character === "\t" ? 8 - (at % 8) : character > "\u2e80" ? 2 : 1;
+  return at;
+}
+
 export class Editor {
   #box;
   #field;
@@ -158,13 +166,14 @@ export class Editor {
     const added = lines.slice(same, lines.length - tail).map((line, at) => painted(line, this.#faults.get(same + at + 1) ?? []));
     const after = rows[same] ?? null;
     for (const row of added) this.#ink.insertBefore(row, after);
+    const wide = lines.reduce((most, line) => Math.max(most, columns(line)), 0);
+    this.#ink.style.minWidth = `calc(${wide}ch + 36px)`; // and the paddings
     while (this.#gutter.childElementCount > lines.length) this.#gutter.lastElementChild.remove();
     while (this.#gutter.childElementCount < lines.length) {
       this.#gutter.append(el("div", {}, String(this.#gutter.childElementCount + 1)));
     }
-    for (const [at, number] of [...this.#gutter.children].entries()) {
-      number.classList.toggle("wrong", this.#faults.has(at + 1));
-    }
+    for (const number of this.#gutter.querySelectorAll(".wrong")) number.classList.remove("wrong");
+    for (const line of this.#faults.keys()) this.#gutter.children[line - 1]?.classList.add("wrong");
   }
 
   #line(at) {
