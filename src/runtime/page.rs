@@ -62,3 +62,43 @@ pub fn routes() -> Router<App> {
     }
     router
 }
+
+#[cfg(test)]
+mod tests {
+    use super::FILES;
+
+    #[test]
+    fn every_file_of_the_page_is_served() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/runtime/page");
+        let entries = std::fs::read_dir(folder).unwrap();
+        let name = |entry: std::fs::DirEntry| entry.file_name().into_string().unwrap();
+        let mut found: Vec<_> = entries.map(|entry| name(entry.unwrap())).collect();
+        let mut served: Vec<_> = FILES.iter().map(|(name, ..)| (*name).to_string()).collect();
+        found.sort();
+        served.sort();
+        assert_eq!(found, served);
+    }
+
+    #[test]
+    fn what_the_page_is_made_of_obeys_its_policy() {
+        let forbidden =
+            [" style=", " onclick=", "innerHTML", "insertAdjacentHTML", "eval(", "http:", "https:"];
+        for (name, _, content) in FILES.iter().filter(|(name, ..)| !name.ends_with(".svg")) {
+            for word in forbidden {
+                assert!(!content.contains(word), "{name} has {word}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_the_page_asks_for_is_there() {
+        for (file, _, content) in FILES {
+            let quoted = content.split('"');
+            let own = quoted
+                .filter_map(|text| text.strip_prefix("/page/").or_else(|| text.strip_prefix("./")));
+            for name in own {
+                assert!(FILES.iter().any(|(served, ..)| *served == name), "{file} asks for {name}");
+            }
+        }
+    }
+}
