@@ -102,16 +102,16 @@ pub struct Given {
     #[schema(minimum = 1, maximum = 1000)]
     frames: u32,
     /// Milliseconds at its first frame; each frame after it is 20 later.
-    #[schema(maximum = 4_294_967_295_u32)]
+    #[schema(value_type = u64, maximum = 4_294_967_295_u64)]
     time: u32,
     /// The mouse, in pixels from the left and from the top.
     #[schema(schema_with = pair)]
     mouse: [i32; 2],
     /// Buttons of the mouse: 1 left, 2 right, 4 middle.
-    #[schema(maximum = 4_294_967_295_u32)]
+    #[schema(value_type = u64, maximum = 4_294_967_295_u64)]
     buttons: u32,
     /// Keys: 1 left, 2 right, 4 up, 8 down, 16 space, 32 enter.
-    #[schema(maximum = 4_294_967_295_u32)]
+    #[schema(value_type = u64, maximum = 4_294_967_295_u64)]
     keys: u32,
 }
 
@@ -170,7 +170,7 @@ macro_rules! bodies {
             #[schema(minimum = 1, maximum = 512)]
             pub canvas_height: Option<u32>,
             /// Where random numbers begin; the program's own unless said.
-            #[schema(maximum = 4_294_967_295_u32)]
+            #[schema(value_type = Option<u64>, maximum = 4_294_967_295_u64)]
             pub seed: Option<u32>,
             /// What happens where an operation makes no sense; the program's own unless said.
             pub mode: Option<ModeName>,
