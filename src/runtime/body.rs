@@ -6,6 +6,7 @@ use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::{header, request::Parts};
 use futures_util::StreamExt;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use std::time::Duration;
 
 /// Seconds in which a body must be there.
@@ -33,12 +34,41 @@ impl<T: DeserializeOwned, S: Send + Sync, const MIB: usize> FromRequest<S> for J
 /// What a body says.
 ///
 /// # Errors
-/// [`Problem::json`], and for a list: it would be taken for an object whose fields have no names.
+/// [`Problem::json`]; a list is none, though it would be taken for an object without names.
 pub fn parsed<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
-    if bytes.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[') {
-        return Err(Problem::malformed("the body: expected an object, found a list"));
+    match bytes.iter().find(|byte| !byte.is_ascii_whitespace()) {
+        Some(b'{') | None => {}
+        Some(_) => return Err(Problem::malformed("the body: expected an object of JSON")),
     }
-    serde_json::from_slice(bytes).map_err(|error| Problem::json(&error))
+    serde_json::from_slice(bytes).or_else(|error| {
+        // 5.0 is as good an integer as 5 to those who write all numbers so.
+        let whole = serde_json::from_slice(bytes).ok().and_then(|mut value| {
+            as_integers(&mut value).then(|| serde_json::from_value(value).ok())?
+        });
+        whole.ok_or_else(|| Problem::json(&error))
+    })
+}
+
+/// Writes floating-point numbers that are integers as such; whether there was one.
+fn as_integers(value: &mut Value) -> bool {
+    match value {
+        Value::Number(number) => {
+            let float = number.as_f64().filter(|_| number.is_f64());
+            // Beyond 2^53 not every integer has a number of its own.
+            let whole = float.filter(|x| x.fract() == 0.0 && x.abs() <= (1_u64 << 53) as f64);
+            whole.is_some_and(|x| {
+                *number = (x as i64).into();
+                true
+            })
+        }
+        Value::Array(values) => {
+            values.iter_mut().fold(false, |any, value| as_integers(value) | any)
+        }
+        Value::Object(fields) => {
+            fields.values_mut().fold(false, |any, value| as_integers(value) | any)
+        }
+        _ => false,
+    }
 }
 
 /// A body of so many bytes at most. One that says that it is larger is not read.

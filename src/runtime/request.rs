@@ -9,6 +9,7 @@ use gvpie_core::pixel::cartridge::MAX_FILE;
 use gvpie_core::pixel::{Cartridge, Inputs, Mode, Program, assemble};
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
+use utoipa::openapi::schema::{Array, ArrayBuilder, ObjectBuilder, Type};
 
 /// Pixels of a canvas at most, each way.
 pub const MOST_SIDE: u32 = 512;
@@ -101,12 +102,16 @@ pub struct Given {
     #[schema(minimum = 1, maximum = 1000)]
     frames: u32,
     /// Milliseconds at its first frame; each frame after it is 20 later.
+    #[schema(value_type = u64, maximum = 4_294_967_295_u64)]
     time: u32,
     /// The mouse, in pixels from the left and from the top.
+    #[schema(schema_with = pair)]
     mouse: [i32; 2],
     /// Buttons of the mouse: 1 left, 2 right, 4 middle.
+    #[schema(value_type = u64, maximum = 4_294_967_295_u64)]
     buttons: u32,
     /// Keys: 1 left, 2 right, 4 up, 8 down, 16 space, 32 enter.
+    #[schema(value_type = u64, maximum = 4_294_967_295_u64)]
     keys: u32,
 }
 
@@ -124,8 +129,23 @@ impl Default for Given {
 
 /// An instruction: operation, a, b, c, d, e.
 #[derive(Debug, Clone, Copy, Deserialize, Serialize, ToSchema)]
-#[schema(value_type = Vec<u8>, min_items = 6, max_items = 6)]
+#[schema(value_type = Vec<Byte>, min_items = 6, max_items = 6)]
 pub struct Instruction(pub [u8; 6]);
+
+/// A byte, as the description has it: of `u8` that says no largest value.
+#[derive(ToSchema)]
+#[schema(value_type = u32, minimum = 0, maximum = 255)]
+#[expect(dead_code)] // it describes, and is never made
+struct Byte(u8);
+
+/// A place on a canvas, or beside it.
+fn pair() -> Array {
+    let coordinate = ObjectBuilder::new()
+        .schema_type(Type::Integer)
+        .minimum(Some(i32::MIN))
+        .maximum(Some(i32::MAX));
+    ArrayBuilder::new().items(coordinate).min_items(Some(2)).max_items(Some(2)).build()
+}
 
 /// Instructions, one behind the other.
 pub type Code = Vec<Instruction>;
@@ -150,6 +170,7 @@ macro_rules! bodies {
             #[schema(minimum = 1, maximum = 512)]
             pub canvas_height: Option<u32>,
             /// Where random numbers begin; the program's own unless said.
+            #[schema(value_type = Option<u64>, maximum = 4_294_967_295_u64)]
             pub seed: Option<u32>,
             /// What happens where an operation makes no sense; the program's own unless said.
             pub mode: Option<ModeName>,

@@ -88,6 +88,21 @@ pub(super) fn insert(tx: &Connection, goal: &Goal) -> rusqlite::Result<i64> {
     Ok(id)
 }
 
+/// Says that a goal is reached, or open again.
+pub(super) fn complete(
+    tx: &Connection,
+    id: i64,
+    goal: &str,
+    completed: bool,
+) -> rusqlite::Result<()> {
+    let now = Chain::of(tx)?.now;
+    tx.execute(
+        "UPDATE development_goals SET completed = ?2, completed_at = ?3 WHERE id = ?1",
+        params![id, completed, completed.then_some(now)],
+    )?;
+    chart(tx, id, goal, if completed { "reached" } else { "open again" })
+}
+
 fn in_range(priority: i64) -> Result<()> {
     if (1..=10).contains(&priority) {
         return Ok(());
@@ -160,12 +175,7 @@ impl Store {
                 chart(tx, id, &before.goal, &format!("priority {priority}"))?;
             }
             if let Some(completed) = completed.filter(|&completed| completed != before.completed) {
-                let now = Chain::of(tx)?.now;
-                tx.execute(
-                    "UPDATE development_goals SET completed = ?2, completed_at = ?3 WHERE id = ?1",
-                    params![id, completed, completed.then_some(now)],
-                )?;
-                chart(tx, id, &before.goal, if completed { "reached" } else { "open again" })?;
+                complete(tx, id, &before.goal, completed)?;
             }
             Ok(())
         })?;

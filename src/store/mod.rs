@@ -3,6 +3,8 @@
 //! ```text
 //! DIR/db/daemon.db        scripts, runs, goals, the map, cartridges, metrics (schema.sql)
 //! DIR/objects/ab/<hash>   values of more than [`INLINE`] bytes, named by SHA-256
+//! DIR/cartridges/         cartridges, SLUG-<16 digits of the file's SHA-256>.pxl.png
+//! DIR/backups/            copies of the database, one a day
 //! ```
 //!
 //! Tables and columns are a public interface: people read them with `sqlite3`, and insert scripts and
@@ -10,27 +12,33 @@
 //! one what came of it, with counters, its row of the map and metrics. The map only grows, and each row's
 //! hash covers the row before.
 
-mod counts;
+mod cartridges;
 mod goals;
 mod history;
+mod import;
 mod map;
+mod metrics;
 mod objects;
 mod page;
 mod plane;
 mod record;
+mod retention;
 mod runs;
 mod scripts;
 #[cfg(test)]
 mod tests;
 
-pub use counts::Counts;
+pub use cartridges::CartridgeRow;
 pub use goals::{Goal, GoalRow};
 pub use history::{LastRun, RunFilter, RunRow};
+pub use import::Imported;
 pub use map::{Entry, GENESIS, Kind, Verdict};
+pub use metrics::{Counts, MetricFilter, MetricRow};
 pub use objects::INLINE;
 pub use page::{Page, Paged};
 pub use plane::{Lineage, MapRow, Place, Region};
 pub use record::{Finished, Recorded, Standing};
+pub use retention::{Keep, Tidied};
 pub use runs::{Outcome, RunStatus, Started};
 pub use scripts::{Change, Due, Language, Origin, Script, ScriptRow};
 
@@ -106,6 +114,37 @@ pub enum StoreError {
         /// Its name.
         uuid: String,
     },
+    /// A cartridge's file is missing or is not what its row says.
+    #[error("cartridge '{path}' is {found}")]
+    Cartridge {
+        /// The file, below the data folder.
+        path: String,
+        /// What is there instead.
+        found: String,
+    },
+    /// A file is no cartridge.
+    #[error(transparent)]
+    Format(gvpie_core::pixel::CartridgeError),
+    /// A copy of the database is not whole.
+    #[error("'{}' is damaged: {found}", path.display())]
+    Damaged {
+        /// The copy.
+        path: PathBuf,
+        /// What is wrong with it.
+        found: String,
+    },
+    /// A file of statements cannot be imported; nothing of it was.
+    #[error("{file}:{line}: statement {statement}: {message}")]
+    Import {
+        /// The file.
+        file: String,
+        /// Which of its statements, from 1.
+        statement: usize,
+        /// The line where that begins, from 1.
+        line: usize,
+        /// What is wrong with it.
+        message: String,
+    },
     /// A value that a column does not take.
     #[error("{what} is {found}; expected {expected}")]
     Value {
@@ -125,6 +164,8 @@ pub type Result<T> = std::result::Result<T, StoreError>;
 #[derive(Debug)]
 pub struct Store {
     connection: Connection,
+    /// The folder of all.
+    folder: PathBuf,
     path: PathBuf,
     objects: Objects,
     /// Of this opening: runs of another that never ended are abandoned.
@@ -163,7 +204,8 @@ impl Store {
             .to_latest(&mut connection)
             .map_err(|source| StoreError::Version { path: path.clone(), source })?;
         let boot = uuid::Uuid::new_v4().to_string();
-        let mut store = Store { connection, path, objects: Objects::new(objects), boot };
+        let mut store =
+            Store { connection, folder: folder.into(), path, objects: Objects::new(objects), boot };
         store.write(|tx| map::begin(tx))?;
         Ok(store)
     }
@@ -222,10 +264,10 @@ impl Store {
     }
 
     /// Copies the database, whole and compact, while others use it. The copy gets its name when it is
-    /// complete.
+    /// complete, was found whole and is on the disk.
     ///
     /// # Errors
-    /// [`StoreError::Database`], [`StoreError::File`].
+    /// [`StoreError::Damaged`], [`StoreError::Database`], [`StoreError::File`].
     pub fn back_up(&self, to: &Path) -> Result<()> {
         let part = to.with_extension("part");
         let file = |source| StoreError::File { path: to.into(), source };
@@ -234,7 +276,8 @@ impl Store {
         }
         let name = part.to_string_lossy();
         self.connection.execute("VACUUM INTO ?1", [&name]).map_err(|source| self.told(source))?;
-        std::fs::rename(&part, to).map_err(file)
+        retention::check(&part)?;
+        retention::sync(&part).and_then(|()| std::fs::rename(&part, to)).map_err(file)
     }
 
     fn told(&self, source: rusqlite::Error) -> StoreError {

@@ -120,7 +120,7 @@ pub(super) fn ended(
     let mut parent = None;
     if let Some(script) = &run.script {
         count(tx, script.id, outcome, spread)?;
-        chart(chain, script, run.iteration)?;
+        chart(chain, script, run.iteration, id)?;
         parent = newest(tx, script.id, id)?;
         tx.prepare_cached(
             "INSERT INTO system_metrics (timestamp, metric_name, metric_value, context)
@@ -131,6 +131,12 @@ pub(super) fn ended(
             ":value": outcome.duration as f64,
             ":name": script.name,
         })?;
+    }
+    if let Some(path) = run.cartridge.as_ref().filter(|_| outcome.backend != "none") {
+        tx.prepare_cached(
+            "UPDATE cartridge_registry SET executed_count = executed_count + 1 WHERE path = ?1",
+        )?
+        .execute([path])?;
     }
     let error: String = outcome.stderr.chars().take(MOST_ERROR).collect();
     let summary = json!({

@@ -31,7 +31,7 @@ impl Language {
         }
     }
 
-    fn read(name: &str) -> Self {
+    pub(super) fn read(name: &str) -> Self {
         // The column's check lets no other name in.
         let known = [Language::Pixel, Language::Cartridge, Language::Python];
         known.into_iter().find(|language| language.name() == name).unwrap_or(Language::Python)
@@ -243,8 +243,13 @@ impl From<&ScriptRow> for Due {
 }
 
 /// Tells the map of a script's code, unless that is what the map has of it already. A long one is an
-/// object by now.
-pub(super) fn chart(chain: &mut Chain<'_>, script: &Due, iteration: i64) -> rusqlite::Result<()> {
+/// object by now. The row follows from what was before `run`.
+pub(super) fn chart(
+    chain: &mut Chain<'_>,
+    script: &Due,
+    iteration: i64,
+    run: i64,
+) -> rusqlite::Result<()> {
     let known: Option<Option<String>> = chain
         .tx
         .prepare_cached(
@@ -256,7 +261,7 @@ pub(super) fn chart(chain: &mut Chain<'_>, script: &Due, iteration: i64) -> rusq
     if known.flatten().as_ref() == Some(&script.code_sha256) {
         return Ok(());
     }
-    let parent = newest(chain.tx, script.id, i64::MAX)?;
+    let parent = newest(chain.tx, script.id, run)?;
     chain.append(&Entry {
         task: Some(script.name.clone()),
         code: (script.code.len() <= INLINE).then(|| script.code.clone()),
@@ -295,7 +300,7 @@ pub(super) fn insert(tx: &Connection, script: &Script) -> rusqlite::Result<i64> 
         code: script.code.clone(),
         code_sha256: objects::hash(script.code.as_bytes()),
     };
-    chart(&mut Chain::of(tx)?, &due, last_iteration(tx)?)?;
+    chart(&mut Chain::of(tx)?, &due, last_iteration(tx)?, i64::MAX)?;
     Ok(id)
 }
 
@@ -345,10 +350,16 @@ impl Store {
         if self.script(&script.name)?.is_some() {
             return Err(StoreError::Taken { what: "script", name: script.name.clone() });
         }
-        if script.code.len() > INLINE {
-            self.objects.keep(script.code.as_bytes())?;
-        }
+        self.keep_code(&script.code)?;
         self.write(|tx| insert(tx, script))
+    }
+
+    /// Makes a long code an object, which its row of the map names.
+    pub(super) fn keep_code(&self, code: &str) -> Result<()> {
+        if code.len() > INLINE {
+            self.objects.keep(code.as_bytes())?;
+        }
+        Ok(())
     }
 
     /// Changes a script; what it is then.
@@ -362,9 +373,7 @@ impl Store {
         let missing = || StoreError::Missing { what: "script", which: id.to_string() };
         let before = self.script_row(id)?.ok_or_else(missing)?;
         let code = change.code.as_ref().filter(|code| **code != before.code);
-        if let Some(code) = code.filter(|code| code.len() > INLINE) {
-            self.objects.keep(code.as_bytes())?;
-        }
+        code.map_or(Ok(()), |code| self.keep_code(code))?;
         self.write(|tx| {
             if let Some(code) = code {
                 tx.execute(
@@ -373,7 +382,8 @@ impl Store {
                     params![id, code],
                 )?;
                 let row = ScriptRow { code: code.clone(), ..before };
-                chart(&mut Chain::of(tx)?, &Due::from(&row), last_iteration(tx)?)?;
+                let mut chain = Chain::of(tx)?;
+                chart(&mut chain, &Due::from(&row), last_iteration(tx)?, i64::MAX)?;
             }
             if let Some(purpose) = &change.purpose {
                 tx.execute(

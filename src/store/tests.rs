@@ -1,7 +1,10 @@
 //! What is recorded, once, and what is not lost.
 
+mod cartridges;
+mod import;
 mod reading;
 mod recording;
+mod retention;
 
 use super::*;
 use tempfile::TempDir;
@@ -146,7 +149,7 @@ fn the_map_is_only_added_to_and_its_chain_shows_every_change() {
     assert_eq!(broken("UPDATE infinite_map SET result = 'better' WHERE id = 3"), 3);
     assert_eq!(broken("UPDATE infinite_map SET timestamp = '2000-01-01 00:00:00' WHERE id = 1"), 1);
     assert_eq!(broken("DELETE FROM infinite_map WHERE id = 2"), 3);
-    assert_eq!(broken("DELETE FROM infinite_map WHERE id = 4"), 4);
+    assert_eq!(broken("DELETE FROM infinite_map WHERE id = 5"), 5);
     assert_eq!(rows(&store), 5);
 }
 

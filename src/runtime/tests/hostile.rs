@@ -25,6 +25,7 @@ fn every_bad_request_is_told_what_is_wrong() {
         ("/api/pixel/run", r#"{"source":"HALT","sauce":1}"#, 400, "malformed"),
         ("/api/pixel/run", r#"{"source":"HALT","backend":"tpu"}"#, 400, "malformed"),
         ("/api/pixel/run", r#"{"source":"HALT","max_cycles":-1}"#, 400, "malformed"),
+        ("/api/pixel/run", r#"{"source":"HALT","max_cycles":1.5}"#, 400, "malformed"),
         ("/api/pixel/run", r#"{"source":"HALT","max_cycles":0}"#, 422, "refused"),
         ("/api/pixel/run", r#"{"source":"HALT","max_cycles":100000001}"#, 422, "refused"),
         ("/api/pixel/run", &wide, 422, "refused"),

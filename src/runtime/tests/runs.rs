@@ -81,6 +81,14 @@ fn programs_read_and_write_and_show_frames() {
 }
 
 #[test]
+fn integers_may_be_written_as_others_do() {
+    let served = Served::start();
+    let request = r#"{"source":"a: JMP a","max_cycles":5.0,"inputs":{"mouse":[-1.0,2]}}"#;
+    let run = served.ask("POST", "/api/pixel/run", Some(request)).json(200);
+    assert_eq!(run["cycles_executed"], 5);
+}
+
+#[test]
 fn a_fault_is_an_answer_and_says_which() {
     let served = Served::start();
     let run = served.post("/api/pixel/run", &json!({ "source": "a: JMP a" })).json(200);
