@@ -5,6 +5,8 @@
 
 mod adapter;
 mod binding;
+mod browser;
+mod client;
 mod command;
 mod device;
 mod effort;
