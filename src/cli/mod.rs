@@ -251,16 +251,23 @@ fn hint(error: &gvpie_core::Error) -> &'static str {
 
 /// Sends the library's words to stderr: errors, and warnings about measured choices, unless
 /// `RUST_LOG` says otherwise. What a fallback to the CPU means is said by [`Arguments::context`], once.
-pub fn log() {
-    let usual = "error,gvpie_core::tune=warn";
+///
+/// Servers also tell when they start and stop and what goes wrong meanwhile, and with `--json` each
+/// line is an object.
+pub fn log(arguments: &Arguments) {
+    let serves = matches!(arguments.command, Some(Command::Serve(_)));
+    let usual = match serves {
+        true => "warn,gvpie=info",
+        false => "error,gvpie_core::tune=warn",
+    };
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(usual));
     let colours = std::env::var_os("NO_COLOR").is_none() && std::io::stderr().is_terminal();
-    tracing_subscriber::fmt()
+    let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(colours)
-        .with_writer(std::io::stderr)
-        .init();
+        .with_writer(std::io::stderr);
+    if serves && arguments.json { lines.json().init() } else { lines.init() }
 }
 
 /// Runs what the arguments ask for.
