@@ -37,7 +37,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// Compute on any GPU, or on none: matrix products, Fourier transforms, tensor contractions, sums over
-/// many bodies and their motion, text as pictures, programs that are pictures, from the command line.
+/// many bodies and their motion, text as pictures, programs that are pictures, from the command line,
+/// and a server and a daemon for the latter.
 ///
 /// Without a subcommand, gvpie gives a tour: it finds the adapter, tests the driver, and runs one
 /// verified example of each operation.
@@ -82,6 +83,9 @@ Examples:
   gvpie memory                             budgets of device, host and disk, and their bandwidths
   gvpie run plasma.pxl -o plasma.gif       a program that draws; gvpie help pxl tells how
   gvpie asm rain.pxl -o rain.pxl.png       the same as a picture that runs
+  gvpie up                                 a server with a page, and a daemon that runs scripts
+  gvpie script add --name hi --lang pixel --code 'TXT 9 9 Hi'
+  gvpie map verify                         whether all that was done is as it was recorded
   gvpie bench gemm --shape 4096x4096x4096 --csv
   gvpie bench fft --length 1024x1024       also N and NxNxN
   gvpie bench fmm --points 100000          also plummer:N and direct:N
@@ -94,6 +98,8 @@ Environment:
   GVPIE_SPILL_DIR       where these files are
   GVPIE_TIMEOUT         seconds to wait for the device (60)
   GVPIE_CACHE_DIR       where compiled pipelines and tune.json are kept; empty keeps none
+  GVPIE_DATA            the folder of serve, daemon, up, script, goal, map and metrics
+  GVPIE_TOKEN           a secret that a server asks for, and that a daemon bears
   GVPIE_ALLOW_DRIVER=1  use a driver that fails the self-test
   WGPU_BACKEND          vulkan, metal, dx12 or gl
   WGPU_ADAPTER_NAME     part of the adapter's name
