@@ -5,6 +5,8 @@
 
 mod adapter;
 mod binding;
+mod browser;
+mod client;
 mod command;
 mod device;
 mod effort;
@@ -15,6 +17,7 @@ mod fmm;
 mod fuzzing;
 mod golden;
 mod house;
+mod http;
 mod laws;
 mod parity;
 mod random;

@@ -39,10 +39,10 @@ pub fn run(arguments: &Arguments, options: &Options) -> Result<(), Failure> {
     }
     let mut text: String = [
         ("runs", counts.runs),
-        ("ok", counts.ok),
-        ("failed", counts.failed),
-        ("skipped", counts.skipped),
-        ("running", counts.running),
+        ("ok", counts.runs_ok),
+        ("failed", counts.runs_failed),
+        ("skipped", counts.runs_skipped),
+        ("running", counts.runs_running),
         ("scripts", counts.scripts),
         ("goals", counts.goals_open),
         ("cartridges", counts.cartridges),

@@ -219,7 +219,9 @@ impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         let detail = error.to_string();
         match error {
-            StoreError::Value { .. } => Self::refused(detail),
+            StoreError::Value { .. } | StoreError::Format(_) | StoreError::Cartridge { .. } => {
+                Self::refused(detail)
+            }
             StoreError::Object { .. } | StoreError::Missing { .. } => Self::not_found(detail),
             StoreError::Taken { .. } | StoreError::Recorded { .. } => Self::conflict(detail),
             _ => Self::unavailable(detail),

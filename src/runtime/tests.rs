@@ -1,6 +1,7 @@
 //! The HTTP interface as programs meet it, over sockets.
 
 mod hostile;
+mod kept;
 mod recorded;
 mod runs;
 

@@ -1,4 +1,4 @@
-//! Figures: what was measured, and when.
+//! Figures: what was measured and when, and what is counted now.
 
 use super::{NOW, Page, Paged, Result, Store, StoreError};
 use rusqlite::{Row, ToSql, params};
@@ -29,6 +29,33 @@ pub struct MetricFilter {
     pub name: Option<String>,
     /// Those from this time on, as the column has it: `2026-01-31 12:00:00`.
     pub since: Option<String>,
+}
+
+/// What there is, counted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Counts {
+    /// Runs that have begun.
+    pub runs: u64,
+    /// Of them, those that came to their ends.
+    pub runs_ok: u64,
+    /// Those that were stopped.
+    pub runs_failed: u64,
+    /// Those that were lost with their process.
+    pub runs_abandoned: u64,
+    /// Those of a language that is switched off.
+    pub runs_skipped: u64,
+    /// Those that run now.
+    pub runs_running: u64,
+    /// Scripts.
+    pub scripts: u64,
+    /// Scripts that are switched on.
+    pub scripts_enabled: u64,
+    /// Goals that are not reached.
+    pub goals_open: u64,
+    /// Rows of the map.
+    pub map_rows: u64,
+    /// Cartridges.
+    pub cartridges: u64,
 }
 
 impl MetricRow {
@@ -87,5 +114,43 @@ impl Store {
         }
         sql += " ORDER BY id DESC LIMIT ?";
         self.paged(page, &sql, &parameters, MetricRow::of, |row| row.id)
+    }
+
+    /// Counts what there is, fast enough to be asked for every second: rows of runs and of the map are
+    /// never deleted, so that their last ones tell how many there are.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub fn counts(&self) -> Result<Counts> {
+        let number = |sql: &str| -> Result<u64> {
+            let found: Option<i64> = self.one(sql, &[], |row| row.get(0))?;
+            Ok(found.unwrap_or(0).max(0) as u64)
+        };
+        let of_status = |status: &str| -> Result<u64> {
+            number(&format!(
+                "SELECT count(*) FROM improvement_runs WHERE status <> 'ok' AND status = '{status}'"
+            ))
+        };
+        let runs = number("SELECT ifnull(max(id), 0) FROM improvement_runs")?;
+        let [runs_failed, runs_abandoned, runs_skipped, runs_running] = [
+            of_status("failed")?,
+            of_status("abandoned")?,
+            of_status("skipped")?,
+            of_status("running")?,
+        ];
+        let rest = runs_failed + runs_abandoned + runs_skipped + runs_running;
+        Ok(Counts {
+            runs,
+            runs_ok: runs.saturating_sub(rest),
+            runs_failed,
+            runs_abandoned,
+            runs_skipped,
+            runs_running,
+            scripts: number("SELECT count(*) FROM improvement_scripts")?,
+            scripts_enabled: number("SELECT count(*) FROM improvement_scripts WHERE enabled = 1")?,
+            goals_open: number("SELECT count(*) FROM development_goals WHERE completed = 0")?,
+            map_rows: number("SELECT ifnull(max(id), 0) FROM infinite_map")?,
+            cartridges: number("SELECT count(*) FROM cartridge_registry WHERE deleted_at IS NULL")?,
+        })
     }
 }

@@ -13,7 +13,6 @@
 //! hash covers the row before.
 
 mod cartridges;
-mod counts;
 mod goals;
 mod history;
 mod import;
@@ -30,12 +29,11 @@ mod scripts;
 mod tests;
 
 pub use cartridges::CartridgeRow;
-pub use counts::Counts;
 pub use goals::{Goal, GoalRow};
 pub use history::{LastRun, RunFilter, RunRow};
 pub use import::Imported;
 pub use map::{Entry, GENESIS, Kind, Verdict};
-pub use metrics::{MetricFilter, MetricRow};
+pub use metrics::{Counts, MetricFilter, MetricRow};
 pub use objects::INLINE;
 pub use page::{Page, Paged};
 pub use plane::{Lineage, MapRow, Place, Region};

@@ -142,7 +142,7 @@ fn cartridges_are_registered_with_their_scripts() {
 
     std::fs::write(f.path().join("data").join(path), "other").unwrap();
     failed(&on_data(&f, &["script", "run", "rain"]), &["soft-rain", "checksum"]);
-    assert_eq!(told(&f, &["metrics"])["counts"]["failed"], 1);
+    assert_eq!(told(&f, &["metrics"])["counts"]["runs_failed"], 1);
 }
 
 #[test]
@@ -284,7 +284,7 @@ fn plain_sql_over_the_tables_tells_what_happened() {
     assert_eq!(metrics.len(), 3);
     let told = told(&f, &["metrics", "--name", "run_duration_ms", "--limit", "2"]);
     assert_eq!(told["metrics"].as_array().unwrap().len(), 2);
-    assert_eq!((&told["counts"]["runs"], &told["counts"]["ok"]), (&json!(3), &json!(2)));
+    assert_eq!((&told["counts"]["runs"], &told["counts"]["runs_ok"]), (&json!(3), &json!(2)));
     let shown = shown(&f, &["metrics"]);
     assert!(shown.contains("map rows     7") && shown.contains("run_duration_ms"), "{shown}");
 }

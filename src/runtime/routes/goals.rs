@@ -37,7 +37,8 @@ pub struct NewGoal {
     #[schema(minimum = 1, maximum = 10)]
     priority: Option<i64>,
     /// What a machine has to know of it.
-    spec: Option<serde_json::Value>,
+    #[schema(value_type = Option<Object>)]
+    spec: Option<serde_json::Map<String, serde_json::Value>>,
 }
 
 /// A change of a goal; what is not said stays.
@@ -72,7 +73,7 @@ pub async fn list(
         (status = "4XX", response = Refused), (status = 503, response = Refused)))]
 pub async fn add(State(app): State<App>, Json(new): Json<NewGoal>) -> Result<Response, Problem> {
     let NewGoal { goal, priority, spec } = new;
-    let goal = Goal { goal, priority: priority.unwrap_or(5), spec };
+    let goal = Goal { goal, priority: priority.unwrap_or(5), spec: spec.map(Into::into) };
     let row = app
         .store(move |store| {
             let id = store.add_goal(&goal)?;

@@ -44,6 +44,7 @@ pub struct Which {
     /// The `next` of the part before.
     cursor: Option<i64>,
     /// Those of this kind.
+    #[param(inline)]
     kind: Option<KindName>,
 }
 

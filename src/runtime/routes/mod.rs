@@ -1,5 +1,6 @@
 //! The routes, and their description.
 
+mod cartridges;
 mod goals;
 mod lists;
 mod map;
@@ -60,6 +61,10 @@ pub fn all() -> (Router<App>, OpenApi) {
         .routes(routes!(pixel::backends))
         .routes(routes!(pixel::execute))
         .routes(routes!(super::events::listen, super::events::tell))
+        .routes(routes!(cartridges::list, cartridges::add))
+        .routes(routes!(cartridges::get, cartridges::change, cartridges::remove))
+        .routes(routes!(cartridges::image))
+        .routes(routes!(cartridges::run))
         .routes(routes!(scripts::list, scripts::add))
         .routes(routes!(scripts::get, scripts::change))
         .routes(routes!(scripts::run))

@@ -131,8 +131,8 @@ pub(super) async fn named(app: &App, field: &str, text: String) -> Result<Said, 
         let code = format!("cartridge {}", cartridge.hash());
         return Ok(Said::cartridge(cartridge, code));
     }
-    let _ = app;
-    Err(Problem::not_found(format!("there is no cartridge {text:?}")))
+    let (path, bytes) = super::cartridges::read(app, text).await?;
+    Ok(Said { path: Some(path.clone()), ..Said::cartridge(cartridge(field, &bytes)?, path) })
 }
 
 /// Takes the run's name, unless it is taken.
@@ -196,7 +196,7 @@ pub async fn execute(
     State(app): State<App>,
     Json(request): Json<ExecuteRequest>,
 ) -> Result<axum::Json<RunAnswer>, Problem> {
-    let settings = request.settings();
+    let settings = request.settings().of_script();
     let (Some(lang), Some(code)) = (request.lang, request.code) else {
         return Err(Problem::refused("expected 'lang' and 'code'"));
     };

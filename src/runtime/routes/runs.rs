@@ -37,6 +37,7 @@ pub struct Which {
     /// Those of this script.
     script: Option<i64>,
     /// Those that ended so.
+    #[param(inline)]
     status: Option<StatusName>,
 }
 

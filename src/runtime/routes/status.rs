@@ -52,10 +52,10 @@ pub struct Status {
     data: String,
     /// Runs that wait.
     queue: QueueStatus,
-    /// Runs that have ended.
-    runs_total: i64,
-    /// Those that failed.
-    runs_failed: i64,
+    /// Runs that have begun.
+    runs_total: u64,
+    /// Those that were stopped or lost.
+    runs_failed: u64,
     /// Devices that were lost.
     devices_lost: u64,
     /// Whether the store cannot be written.
@@ -65,9 +65,9 @@ pub struct Status {
     /// What a daemon has told, if one has.
     daemon: Option<DaemonStatus>,
     /// Scripts.
-    scripts: i64,
+    scripts: u64,
     /// Rows of the map.
-    map_rows: i64,
+    map_rows: u64,
 }
 
 /// The queue.
@@ -122,7 +122,7 @@ pub async fn status(State(app): State<App>) -> Result<axum::Json<Status>, Proble
         data: app.options.data.display().to_string(),
         queue: QueueStatus { waiting: app.queue.waiting(), limit: WAITING },
         runs_total: counts.runs,
-        runs_failed: counts.failed,
+        runs_failed: counts.runs_failed + counts.runs_abandoned,
         devices_lost: app.queue.lost(),
         disk_full: app.recorder.is_stuck(),
         unrecorded: app.recorder.waiting(),
@@ -142,8 +142,24 @@ pub async fn metrics(State(app): State<App>) -> Result<Response, Problem> {
     let counts = app.store(|store| store.counts()).await?;
     let gpu = matches!(app.queue.adapter(), Adapter::Ready(..));
     let measures = [
-        ("runs_total", "counter", "Runs that have ended", counts.runs as f64),
-        ("runs_failed_total", "counter", "Runs that failed", counts.failed as f64),
+        ("runs_total", "counter", "Runs that have begun", counts.runs as f64),
+        ("runs_ok_total", "counter", "Runs that came to their ends", counts.runs_ok as f64),
+        ("runs_failed_total", "counter", "Runs that were stopped", counts.runs_failed as f64),
+        (
+            "runs_abandoned_total",
+            "counter",
+            "Runs lost with their process",
+            counts.runs_abandoned as f64,
+        ),
+        (
+            "runs_skipped_total",
+            "counter",
+            "Runs of a language that is off",
+            counts.runs_skipped as f64,
+        ),
+        ("scripts_enabled", "gauge", "Scripts that are on", counts.scripts_enabled as f64),
+        ("goals_open", "gauge", "Goals that are not reached", counts.goals_open as f64),
+        ("cartridges", "gauge", "Cartridges", counts.cartridges as f64),
         ("scripts", "gauge", "Scripts", counts.scripts as f64),
         ("map_rows", "gauge", "Rows of the map", counts.map_rows as f64),
         ("queue_waiting", "gauge", "Runs that wait", app.queue.waiting() as f64),

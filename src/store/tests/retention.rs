@@ -230,11 +230,11 @@ fn counts_are_those_of_the_rows() {
     let due = store.due(1).unwrap().remove(0);
     store.begin_run(&due).unwrap();
     let expected = Counts {
-        runs: 4,
-        ok: 2,
-        failed: 1,
-        skipped: 1,
-        running: 1,
+        runs: 5,
+        runs_ok: 2,
+        runs_failed: 1,
+        runs_skipped: 1,
+        runs_running: 1,
         scripts: 1,
         scripts_enabled: 1,
         map_rows: 6,
