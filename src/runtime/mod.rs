@@ -35,6 +35,8 @@ pub use request::{
     Instruction, Lang, ModeName, RunRequest,
 };
 
+pub(crate) use request::Said;
+
 use crate::store::{Store, StoreError};
 use axum::Router;
 use events::Events;
