@@ -53,6 +53,24 @@ fn migrations() -> Migrations<'static> {
     Migrations::new(vec![M::up(include_str!("schema.sql"))])
 }
 
+/// Brings the tables to this version. Where several open a new store at once, one of them makes the
+/// tables, and the others find them there: SQLite lets only one write, but each has looked before.
+fn migrate(connection: &mut Connection) -> rusqlite_migration::Result<()> {
+    let migrations = migrations();
+    let mut attempts = 0;
+    loop {
+        attempts += 1;
+        match migrations.to_latest(connection) {
+            Err(rusqlite_migration::Error::RusqliteError { .. })
+                if attempts < 20 && migrations.pending_migrations(connection)? >= 0 =>
+            {
+                std::thread::sleep(Duration::from_millis(10 * attempts));
+            }
+            told => return told,
+        }
+    }
+}
+
 /// How long a writer waits for another.
 const BUSY: Duration = Duration::from_secs(5);
 
@@ -200,13 +218,17 @@ impl Store {
         ] {
             connection.pragma_update(None, name, value).map_err(told)?;
         }
-        migrations()
-            .to_latest(&mut connection)
-            .map_err(|source| StoreError::Version { path: path.clone(), source })?;
+        migrate(&mut connection).map_err(|source| match source {
+            // Without the statement, which is the whole schema.
+            rusqlite_migration::Error::RusqliteError { err, .. } => told(err),
+            source => StoreError::Version { path: path.clone(), source },
+        })?;
         let boot = uuid::Uuid::new_v4().to_string();
         let mut store =
             Store { connection, folder: folder.into(), path, objects: Objects::new(objects), boot };
-        store.write(|tx| map::begin(tx))?;
+        if store.one("SELECT 1 FROM infinite_map LIMIT 1", &[], |_| Ok(()))?.is_none() {
+            store.write(|tx| map::begin(tx))?; // unless another has, meanwhile
+        }
         Ok(store)
     }
 
