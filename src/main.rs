@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let arguments = gvpie::cli::Arguments::parse(); // exits with 2 where they cannot be understood
-    gvpie::cli::log();
+    gvpie::cli::log(&arguments);
     match gvpie::cli::run(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {

@@ -17,6 +17,7 @@ mod fmm;
 mod fuzzing;
 mod golden;
 mod house;
+mod http;
 mod laws;
 mod parity;
 mod random;

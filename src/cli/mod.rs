@@ -37,7 +37,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// Compute on any GPU, or on none: matrix products, Fourier transforms, tensor contractions, sums over
-/// many bodies and their motion, text as pictures, programs that are pictures, from the command line.
+/// many bodies and their motion, text as pictures, programs that are pictures, from the command line,
+/// and a server and a daemon for the latter.
 ///
 /// Without a subcommand, gvpie gives a tour: it finds the adapter, tests the driver, and runs one
 /// verified example of each operation.
@@ -82,6 +83,9 @@ Examples:
   gvpie memory                             budgets of device, host and disk, and their bandwidths
   gvpie run plasma.pxl -o plasma.gif       a program that draws; gvpie help pxl tells how
   gvpie asm rain.pxl -o rain.pxl.png       the same as a picture that runs
+  gvpie up                                 a server with a page, and a daemon that runs scripts
+  gvpie script add --name hi --lang pixel --code 'TXT 9 9 Hi'
+  gvpie map verify                         whether all that was done is as it was recorded
   gvpie bench gemm --shape 4096x4096x4096 --csv
   gvpie bench fft --length 1024x1024       also N and NxNxN
   gvpie bench fmm --points 100000          also plummer:N and direct:N
@@ -94,6 +98,8 @@ Environment:
   GVPIE_SPILL_DIR       where these files are
   GVPIE_TIMEOUT         seconds to wait for the device (60)
   GVPIE_CACHE_DIR       where compiled pipelines and tune.json are kept; empty keeps none
+  GVPIE_DATA            the folder of serve, daemon, up, script, goal, map and metrics
+  GVPIE_TOKEN           a secret that a server asks for, and that a daemon bears
   GVPIE_ALLOW_DRIVER=1  use a driver that fails the self-test
   WGPU_BACKEND          vulkan, metal, dx12 or gl
   WGPU_ADAPTER_NAME     part of the adapter's name
@@ -251,16 +257,23 @@ fn hint(error: &gvpie_core::Error) -> &'static str {
 
 /// Sends the library's words to stderr: errors, and warnings about measured choices, unless
 /// `RUST_LOG` says otherwise. What a fallback to the CPU means is said by [`Arguments::context`], once.
-pub fn log() {
-    let usual = "error,gvpie_core::tune=warn";
+///
+/// Servers also tell when they start and stop and what goes wrong meanwhile, and with `--json` each
+/// line is an object.
+pub fn log(arguments: &Arguments) {
+    let serves = matches!(arguments.command, Some(Command::Serve(_)));
+    let usual = match serves {
+        true => "warn,gvpie=info",
+        false => "error,gvpie_core::tune=warn",
+    };
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(usual));
     let colours = std::env::var_os("NO_COLOR").is_none() && std::io::stderr().is_terminal();
-    tracing_subscriber::fmt()
+    let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(colours)
-        .with_writer(std::io::stderr)
-        .init();
+        .with_writer(std::io::stderr);
+    if serves && arguments.json { lines.json().init() } else { lines.init() }
 }
 
 /// Runs what the arguments ask for.

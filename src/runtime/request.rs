@@ -17,6 +17,8 @@ pub const MOST_SIDE: u32 = 512;
 pub const MOST_CYCLES: u32 = 100_000_000;
 /// Cycles of a run that says nothing of them.
 pub const CYCLES: u32 = 1024;
+/// The same of a script.
+pub const SCRIPT_CYCLES: u32 = 1_000_000;
 /// Machines of a run at most.
 pub const MOST_LANES: usize = 65_536;
 /// Frames of a run at most.
@@ -160,7 +162,8 @@ macro_rules! bodies {
             $($(#[$field_doc])* pub $field: $kind,)*
             /// Where to run: auto, gpu or cpu, in any case.
             pub backend: BackendName,
-            /// Cycles after which it is stopped; 1024 unless said, or the cartridge's own.
+            /// Cycles after which it is stopped; unless said, the cartridge's own, or 1024, or a million of
+            /// a script.
             #[schema(minimum = 1, maximum = 100_000_000)]
             pub max_cycles: Option<u32>,
             /// Pixels across; the program's own, if it says so, or 64.
@@ -203,6 +206,7 @@ macro_rules! bodies {
                     canvas: self.canvas.unwrap_or_default(),
                     run_uuid: self.run_uuid.clone(),
                     durable: self.durable,
+                    usual_cycles: CYCLES,
                 }
             }
         }
@@ -282,6 +286,7 @@ pub struct Settings {
     pub run_uuid: Option<String>,
     /// Whether the answer waits for the disk.
     pub durable: bool,
+    usual_cycles: u32,
 }
 
 /// A program, and what it says of itself.
@@ -373,6 +378,11 @@ pub fn is_whole(text: &str) -> bool {
 }
 
 impl Settings {
+    /// Those of a script, which has more cycles unless it was said how many.
+    pub fn of_script(self) -> Self {
+        Settings { usual_cycles: SCRIPT_CYCLES, ..self }
+    }
+
     /// Where random numbers begin, if that was asked for.
     pub fn seed(&self) -> Option<u32> {
         self.seed
@@ -388,7 +398,7 @@ impl Settings {
             false => Err(Problem::value(field, format!("1 to {most}"), value)),
         };
         let own = said.iter().find_map(|said| said.max_cycles);
-        let cycles = self.max_cycles.or(own).unwrap_or(CYCLES);
+        let cycles = self.max_cycles.or(own).unwrap_or(self.usual_cycles);
         in_range("max_cycles", cycles.into(), MOST_CYCLES.into())?;
         in_range("lanes", self.lanes as u64, MOST_LANES as u64)?;
         in_range("inputs.frames", self.inputs.frames.into(), MOST_FRAMES.into())?;

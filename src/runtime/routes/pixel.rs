@@ -196,7 +196,7 @@ pub async fn execute(
     State(app): State<App>,
     Json(request): Json<ExecuteRequest>,
 ) -> Result<axum::Json<RunAnswer>, Problem> {
-    let settings = request.settings();
+    let settings = request.settings().of_script();
     let (Some(lang), Some(code)) = (request.lang, request.code) else {
         return Err(Problem::refused("expected 'lang' and 'code'"));
     };

@@ -174,7 +174,7 @@ pub async fn run(
         }
     };
     let request = ExecuteRequest { lang: Some(lang), ..ExecuteRequest::default() };
-    let settings = request.settings();
+    let settings = request.settings().of_script();
     let work = settings.work(vec![said])?;
     let canvas = work.programs.first().map_or([0, 0], |program| program.canvas);
     let ran = app.queue.run(work, settings.backend.into()).await?;

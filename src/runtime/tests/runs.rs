@@ -143,6 +143,8 @@ fn a_script_is_run_as_a_daemon_asks() {
     let served = Served::start();
     let run = served.post("/api/execute", &json!({ "lang": "pixel", "code": HELLO })).json(200);
     assert_eq!(run["cycles_executed"], 2);
+    let endless = json!({ "lang": "pixel", "code": "a: JMP a" });
+    assert_eq!(served.post("/api/execute", &endless).json(200)["cycles_executed"], 1_000_000);
     for (request, status) in [
         (json!({ "lang": "python", "code": "print()" }), 400),
         (json!({ "lang": "pixel" }), 422),
