@@ -6,21 +6,17 @@ use super::{Arguments, Choice, Failure};
 use crate::output::print;
 use crate::program;
 use crate::runtime::execute::{Ran, Work, execute};
+use crate::runtime::request::Said;
+use crate::runtime::{BackendName, ExecuteRequest, Problem};
 use crate::store::{
     Due, Finished, Language, Outcome, RunStatus, Script, ScriptRow, Store, StoreError,
 };
 use clap::{Args, Subcommand, ValueEnum};
-use gvpie_core::pixel::{Cartridge, Inputs, disassemble};
+use gvpie_core::pixel::{Cartridge, disassemble};
 use gvpie_core::{Backend, Context};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
-
-/// Cycles of a run, unless the cartridge has a limit of its own.
-const CYCLES: u32 = 10_000_000;
-
-/// Cycles of a run at most, whatever the cartridge says.
-const MOST_CYCLES: u64 = 100_000_000;
 
 /// Add, list, switch and run what the daemon runs.
 #[derive(Debug, Args)]
@@ -269,24 +265,34 @@ fn import(arguments: &Arguments, store: &mut Store, paths: &[PathBuf]) -> Result
     Ok(())
 }
 
-/// What is run, and cycles of it at most; or why nothing can be.
-fn program_of(store: &Store, script: &Due) -> Result<(Cartridge, u32), Failure> {
+/// What is run, as a server runs scripts; or why nothing can be.
+fn work_of(arguments: &Arguments, store: &Store, script: &Due) -> Result<Work, Failure> {
     let name = PathBuf::from(&script.name);
-    let cartridge = match script.language {
+    let refused = |problem: Problem| {
+        let message = problem.detail().to_string();
+        Failure::Stopped { path: script.name.clone().into(), message }
+    };
+    let said = match script.language {
         Language::Cartridge => {
             let which = script.code.trim();
             let none = || StoreError::Missing { what: "cartridge", which: which.into() };
             let row = store.cartridge(which)?.ok_or_else(none)?;
             let refused = |source| program::Error::Cartridge { path: name, source };
-            Cartridge::decode(&store.cartridge_file(&row)?).map_err(refused)?
+            let cartridge = Cartridge::decode(&store.cartridge_file(&row)?).map_err(refused)?;
+            Said::cartridge(cartridge, row.path)
         }
-        Language::Pixel | Language::Python => program::of_text(script.code.clone(), &name)?,
+        Language::Pixel | Language::Python => {
+            program::of_text(script.code.clone(), &name)?; // tells its faults, each with its line
+            Said::source(&script.code).map_err(refused)?
+        }
     };
-    let cycles = match cartridge.max_cycles {
-        0 => CYCLES,
-        own => own.min(MOST_CYCLES) as u32,
+    let backend = match arguments.backend {
+        Choice::Auto => BackendName::Auto,
+        Choice::Gpu => BackendName::Gpu,
+        Choice::Cpu => BackendName::Cpu,
     };
-    Ok((cartridge, cycles))
+    let request = ExecuteRequest { backend, ..ExecuteRequest::default() };
+    request.settings().of_script().work(vec![said]).map_err(refused)
 }
 
 fn execute_one(arguments: &Arguments, store: &mut Store, name: &str) -> Result<(), Failure> {
@@ -302,25 +308,15 @@ fn execute_one(arguments: &Arguments, store: &mut Store, name: &str) -> Result<(
         let failure = Failure::Stopped { path: name.into(), message };
         return unrun(store, RunStatus::Skipped, failure);
     }
-    let (cartridge, cycles) = match program_of(store, &due) {
-        Ok(found) => found,
+    let work = match work_of(arguments, store, &due) {
+        Ok(work) => work,
         Err(failure) => {
             let broken = matches!(failure, Failure::Program(_));
             let status = if broken { RunStatus::Broken } else { RunStatus::Failed };
             return unrun(store, status, failure);
         }
     };
-    let canvas = cartridge.program.canvas;
-    let work = Work {
-        programs: vec![cartridge.program],
-        copies: 1,
-        cycles,
-        frames: 1,
-        text: Vec::new(),
-        inputs: Inputs::default(),
-        canvases: true,
-        on_gpu: arguments.backend == Choice::Gpu,
-    };
+    let canvas = work.programs.first().map_or([0, 0], |program| program.canvas);
     let ctx = match arguments.backend {
         Choice::Auto if work.problem().suits_host() => Context::on(Backend::Cpu)?,
         _ => arguments.context()?,

@@ -22,7 +22,7 @@ mod problem;
 pub mod proof;
 mod queue;
 mod recorder;
-mod request;
+pub(crate) mod request;
 mod routes;
 #[cfg(test)]
 mod tests;
