@@ -6,8 +6,7 @@ use super::{Arguments, Choice, Failure};
 use crate::output::print;
 use crate::program;
 use crate::runtime::execute::{Ran, Work, execute};
-use crate::runtime::request::Said;
-use crate::runtime::{BackendName, ExecuteRequest, Problem};
+use crate::runtime::{BackendName, ExecuteRequest, Problem, Said};
 use crate::store::{
     Due, Finished, Language, Outcome, RunStatus, Script, ScriptRow, Store, StoreError,
 };
@@ -265,24 +264,22 @@ fn import(arguments: &Arguments, store: &mut Store, paths: &[PathBuf]) -> Result
     Ok(())
 }
 
-/// What is run, as a server runs scripts; or why nothing can be.
-fn work_of(arguments: &Arguments, store: &Store, script: &Due) -> Result<Work, Failure> {
-    let name = PathBuf::from(&script.name);
-    let refused = |problem: Problem| {
-        let message = problem.detail().to_string();
-        Failure::Stopped { path: script.name.clone().into(), message }
-    };
+/// What a script comes to, run as the daemon runs it; or why nothing can be run.
+fn work(arguments: &Arguments, store: &Store, script: &Due) -> Result<Work, Failure> {
+    let name = || PathBuf::from(&script.name);
+    let refused =
+        |problem: Problem| Failure::Stopped { path: name(), message: problem.detail().to_string() };
     let said = match script.language {
         Language::Cartridge => {
             let which = script.code.trim();
             let none = || StoreError::Missing { what: "cartridge", which: which.into() };
             let row = store.cartridge(which)?.ok_or_else(none)?;
-            let refused = |source| program::Error::Cartridge { path: name, source };
-            let cartridge = Cartridge::decode(&store.cartridge_file(&row)?).map_err(refused)?;
-            Said::cartridge(cartridge, row.path)
+            let file = Cartridge::decode(&store.cartridge_file(&row)?);
+            let no_cartridge = |source| program::Error::Cartridge { path: name(), source };
+            Said::cartridge(file.map_err(no_cartridge)?, row.path)
         }
         Language::Pixel | Language::Python => {
-            program::of_text(script.code.clone(), &name)?; // tells its faults, each with its line
+            program::of_text(script.code.clone(), &name())?; // which tells each error in its line
             Said::source(&script.code).map_err(refused)?
         }
     };
@@ -308,7 +305,7 @@ fn execute_one(arguments: &Arguments, store: &mut Store, name: &str) -> Result<(
         let failure = Failure::Stopped { path: name.into(), message };
         return unrun(store, RunStatus::Skipped, failure);
     }
-    let work = match work_of(arguments, store, &due) {
+    let work = match work(arguments, store, &due) {
         Ok(work) => work,
         Err(failure) => {
             let broken = matches!(failure, Failure::Program(_));

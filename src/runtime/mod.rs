@@ -22,7 +22,7 @@ mod problem;
 pub mod proof;
 mod queue;
 mod recorder;
-pub(crate) mod request;
+mod request;
 mod routes;
 #[cfg(test)]
 mod tests;
@@ -34,6 +34,8 @@ pub use request::{
     BackendName, BatchProgram, BatchRequest, CanvasKind, CartridgeRun, Code, ExecuteRequest, Given,
     Instruction, Lang, ModeName, RunRequest,
 };
+
+pub(crate) use request::Said;
 
 use crate::store::{Store, StoreError};
 use axum::Router;

@@ -42,7 +42,7 @@ fn rows(database: &Connection, sql: &str) -> Vec<Vec<rusqlite::types::Value>> {
     statement.query_map([], row).unwrap().collect::<Result<_, _>>().unwrap()
 }
 
-const HELLO: &str = "TXT 10 10 Hello World\nHALT";
+const HELLO: &str = ".canvas 128 64\nTXT 10 10 Hello World\nHALT";
 
 #[test]
 fn scripts_are_added_listed_switched_and_run() {
