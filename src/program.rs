@@ -83,10 +83,17 @@ pub fn read(path: &Path) -> Result<Cartridge, Error> {
     if bytes.len() as u64 > MAX_TEXT {
         return Err(kind());
     }
-    let text = String::from_utf8(bytes).map_err(|_| kind())?;
+    of_text(String::from_utf8(bytes).map_err(|_| kind())?, path)
+}
+
+/// A cartridge made of a text, which messages call by this name.
+///
+/// # Errors
+/// [`Error::Faults`].
+pub fn of_text(text: String, name: &Path) -> Result<Cartridge, Error> {
     match assemble(&text) {
         Ok(program) => Ok(Cartridge { source: Some(text), ..Cartridge::new(program) }),
-        Err(faults) => Err(Error::Faults { path: path.into(), text, faults }),
+        Err(faults) => Err(Error::Faults { path: name.into(), text, faults }),
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod bodies;
 mod programs;
+mod scripts;
 mod spectra;
 mod tensors;
 mod tiers;
@@ -14,7 +15,11 @@ use tempfile::TempDir;
 
 fn gvpie(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_gvpie"));
-    command.args(arguments).env_remove("GVPIE_BACKEND").env("NO_COLOR", "1");
+    command
+        .args(arguments)
+        .env_remove("GVPIE_BACKEND")
+        .env_remove("GVPIE_DATA")
+        .env("NO_COLOR", "1");
     command
 }
 

@@ -1,5 +1,6 @@
 //! `gvpie cart`: what is on a cartridge.
 
+use super::table::printable;
 use super::{Arguments, Failure, asm};
 use crate::output::print;
 use crate::program::{self, Error};
@@ -186,11 +187,6 @@ fn tell(arguments: &Arguments, inspect: &Inspect) -> Result<(), Failure> {
     ];
     let lines: String = rows.iter().map(|(name, value)| format!("{name:<13}{value}\n")).collect();
     Ok(print(&lines)?)
-}
-
-/// Text from a file, without what would steer a terminal.
-fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{FFFD}' } else { c }).collect()
 }
 
 fn verify(arguments: &Arguments, paths: &[PathBuf]) -> Result<(), Failure> {

@@ -16,15 +16,20 @@ pub mod einsum;
 pub mod fft;
 pub mod fmm;
 pub mod gemm;
+pub mod goal;
+pub mod map;
 pub mod memory;
+pub mod metrics;
 pub mod nbody;
 mod paged;
 pub mod pxl;
 pub mod render;
 mod rows;
 pub mod run;
+pub mod script;
 pub mod serve;
 pub mod spectrogram;
+mod table;
 pub mod tour;
 pub mod trial;
 pub mod tune;
@@ -136,6 +141,10 @@ pub enum Command {
     Memory(memory::Options),
     Run(run::Options),
     Serve(serve::Options),
+    Script(script::Options),
+    Goal(goal::Options),
+    Map(map::Options),
+    Metrics(metrics::Options),
     Asm(asm::Options),
     Disasm(asm::DisasmOptions),
     Cart(cart::Options),
@@ -194,6 +203,17 @@ pub enum Failure {
         path: PathBuf,
         /// What happened, and where in it.
         message: String,
+    },
+    /// The store cannot be opened, read or written, or refuses what it was given.
+    #[error(transparent)]
+    Store(#[from] crate::store::StoreError),
+    /// A row of the map is not what was written, or not where it was.
+    #[error("the map is broken at row {id}: {why}")]
+    Broken {
+        /// The first such row.
+        id: i64,
+        /// What is wrong with it.
+        why: String,
     },
     /// Nothing can be served.
     #[error(transparent)]
@@ -294,6 +314,10 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         Some(Command::Memory(options)) => memory::run(arguments, options),
         Some(Command::Run(options)) => run::run(arguments, options),
         Some(Command::Serve(options)) => serve::run(arguments, options),
+        Some(Command::Script(options)) => script::run(arguments, options),
+        Some(Command::Goal(options)) => goal::run(arguments, options),
+        Some(Command::Map(options)) => map::run(arguments, options),
+        Some(Command::Metrics(options)) => metrics::run(arguments, options),
         Some(Command::Asm(options)) => asm::run(arguments, options),
         Some(Command::Disasm(options)) => asm::disasm(options),
         Some(Command::Cart(options)) => cart::run(arguments, options),

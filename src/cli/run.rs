@@ -196,14 +196,26 @@ fn attempt(arguments: &Arguments, options: &Options) -> Result<(Value, Option<Fa
         "canvas_sha256": hash.finalize().iter().map(|b| format!("{b:02x}")).collect::<String>(),
         "error": failure.as_ref().map(Failure::to_string),
     });
-    if !arguments.json && io::stdout().is_terminal() {
-        let columns = terminal_size::terminal_size().map_or(80, |(width, _)| width.0.into());
-        if let Some(graphics) = terminal::graphics(|name| std::env::var(name).ok()) {
-            let (width, pixels) = side_by_side(states);
-            print(&terminal::show(graphics, width, &pixels, columns))?;
-        }
+    if !arguments.json {
+        let (width, pixels) = side_by_side(states);
+        show(width, &pixels)?;
     }
     Ok((report, failure))
+}
+
+/// Shows a picture, where standard output is a terminal that can.
+///
+/// # Errors
+/// Those of standard output.
+pub(super) fn show(width: usize, pixels: &[u32]) -> io::Result<()> {
+    if !io::stdout().is_terminal() {
+        return Ok(());
+    }
+    let columns = terminal_size::terminal_size().map_or(80, |(width, _)| width.0.into());
+    match terminal::graphics(|name| std::env::var(name).ok()) {
+        Some(graphics) => print(&terminal::show(graphics, width, pixels, columns)),
+        None => Ok(()),
+    }
 }
 
 fn told(fault: Fault, limit: u32) -> String {

@@ -79,6 +79,9 @@ impl Outcome {
     }
 }
 
+/// A run that has not ended: its row, its name, its script, the name of that, its program's hash.
+type Open = (i64, String, Option<i64>, Option<String>, String);
+
 /// Seconds before the first script that failed is tried again, and at most.
 pub(super) const BACKOFF: [f64; 2] = [10.0, 3600.0];
 
@@ -179,7 +182,7 @@ impl Store {
                  WHERE r.status = 'running' AND r.boot_id <> ?1 ORDER BY r.id",
             )?;
             let mut chain = Chain::of(tx)?;
-            let open: Vec<(i64, String, Option<i64>, Option<String>, String)> = open
+            let open: Vec<Open> = open
                 .query_map([&boot], |r| {
                     Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?, r.get(4)?))
                 })?
