@@ -91,7 +91,7 @@ export async function request(method, path, body, signal) {
 }
 
 export const get = (path, signal) => request("GET", path, undefined, signal);
-export const post = (path, body = {}, signal) => request("POST", path, body, signal);
+export const post = (path, body, signal) => request("POST", path, body, signal);
 export const patch = (path, body) => request("PATCH", path, body);
 export const remove = (path) => request("DELETE", path);
 export const put = (path, body) => request("PUT", path, body);

@@ -1,6 +1,6 @@
 // The map: every run there ever was, and what came from what.
 
-import { get, report } from "./api.js";
+import { address, get, report } from "./api.js";
 import { ago, by, count, el, settled, several } from "./dom.js";
 import { on } from "./events.js";
 import { Plane } from "./plane.js";
@@ -83,7 +83,27 @@ function colours() {
 const kin = (id) =>
   el("button", { type: "button", class: "quiet kin", onclick: () => choose(id, true) }, `#${id}`);
 
+/** A row's result: the JSON of a run, or words. */
+function read(result) {
+  try {
+    return JSON.parse(result);
+  } catch {
+    return null;
+  }
+}
+
+/** What a script's run drew; of other runs only the hash is kept. */
+function picture(row, result) {
+  if (row.kind !== "run" || !row.y || !row.run_id || !result?.canvas_sha256) return null;
+  const [width, height] = result.canvas ?? [];
+  const zoom = Math.max(1, Math.min(Math.floor(300 / width), Math.floor(240 / height)));
+  const source = address(`/api/runs/${row.run_id}/canvas.png`);
+  const size = { width: width * zoom, height: height * zoom };
+  return el("img", { class: "drawn", src: source, alt: "What it drew", ...size });
+}
+
 function details(row, children) {
+  const result = read(row.result);
   const pair = (name, ...value) => [el("dt", {}, name), el("dd", {}, ...value)];
   const parents = [row.parent_iteration, row.parent_b].filter(
     (id) => id !== null && id !== undefined,
@@ -132,7 +152,8 @@ function details(row, children) {
     el("h2", {}, `Row ${row.id}`, el("span", { "data-kind": row.kind }, row.kind)),
     row.task_description ? el("p", {}, row.task_description) : "",
     el("dl", {}, ...list.flat()),
-    ...part("Result", row.result),
+    picture(row, result) ?? "",
+    ...part("Result", result ? JSON.stringify(result, null, 2) : row.result),
     ...part("Analysis", row.analysis),
     ...part("Code", row.code),
     ...open,

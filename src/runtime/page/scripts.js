@@ -157,9 +157,8 @@ function draw(rest) {
     );
   }
   const on = items.filter((script) => script.enabled).length;
-  by("scripts-count").textContent = items.length
-    ? `${count(items.length)}${rest ? ", and more" : ""}; ${count(on)} enabled`
-    : "";
+  const all = `${several(items.length, "script")}${rest ? " and more" : ""}`;
+  by("scripts-count").textContent = items.length ? `${all}, ${count(on)} enabled` : "";
 }
 
 const refresh = () => list.first(items.length).catch(report);
