@@ -9,6 +9,7 @@ pub mod bodies;
 pub mod bytes;
 pub mod checkpoint;
 pub mod cli;
+pub mod daemon;
 pub mod movie;
 pub mod npy;
 pub mod output;

@@ -8,6 +8,7 @@ mod binding;
 mod browser;
 mod client;
 mod command;
+mod daemon;
 mod device;
 mod effort;
 mod einsum;

@@ -10,6 +10,7 @@ pub mod bench_glyph;
 mod bench_pixel;
 pub mod budgets;
 pub mod cart;
+pub mod daemon;
 pub mod data;
 pub mod doctor;
 pub mod einsum;
@@ -28,11 +29,13 @@ mod rows;
 pub mod run;
 pub mod script;
 pub mod serve;
+mod signals;
 pub mod spectrogram;
 mod table;
 pub mod tour;
 pub mod trial;
 pub mod tune;
+pub mod up;
 
 use crate::output::PendingFile;
 use clap::{Parser, Subcommand, ValueEnum};
@@ -140,11 +143,13 @@ pub enum Command {
     Render(render::Options),
     Memory(memory::Options),
     Run(run::Options),
+    Up(up::Options),
     Serve(serve::Options),
     Script(script::Options),
     Goal(goal::Options),
     Map(map::Options),
     Metrics(metrics::Options),
+    Daemon(daemon::Options),
     Asm(asm::Options),
     Disasm(asm::DisasmOptions),
     Cart(cart::Options),
@@ -215,6 +220,9 @@ pub enum Failure {
         /// What is wrong with it.
         why: String,
     },
+    /// There is no daemon.
+    #[error(transparent)]
+    Daemon(#[from] crate::daemon::Error),
     /// Nothing can be served.
     #[error(transparent)]
     Serve(#[from] crate::runtime::ServeError),
@@ -278,12 +286,13 @@ fn hint(error: &gvpie_core::Error) -> &'static str {
 /// Sends the library's words to stderr: errors, and warnings about measured choices, unless
 /// `RUST_LOG` says otherwise. What a fallback to the CPU means is said by [`Arguments::context`], once.
 ///
-/// Servers also tell when they start and stop and what goes wrong meanwhile, and with `--json` each
-/// line is an object.
+/// Servers and daemons also tell when they start and stop and what goes wrong meanwhile, and with `--json`
+/// each line is an object; a daemon's cycles are told if `RUST_LOG` asks, as in `gvpie::daemon=info`.
 pub fn log(arguments: &Arguments) {
-    let serves = matches!(arguments.command, Some(Command::Serve(_)));
+    let serves =
+        matches!(arguments.command, Some(Command::Up(_) | Command::Serve(_) | Command::Daemon(_)));
     let usual = match serves {
-        true => "warn,gvpie=info",
+        true => "warn,gvpie=info,gvpie::daemon=warn",
         false => "error,gvpie_core::tune=warn",
     };
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
@@ -313,11 +322,13 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         Some(Command::Render(options)) => render::run(arguments, options),
         Some(Command::Memory(options)) => memory::run(arguments, options),
         Some(Command::Run(options)) => run::run(arguments, options),
+        Some(Command::Up(options)) => up::run(arguments, options),
         Some(Command::Serve(options)) => serve::run(arguments, options),
         Some(Command::Script(options)) => script::run(arguments, options),
         Some(Command::Goal(options)) => goal::run(arguments, options),
         Some(Command::Map(options)) => map::run(arguments, options),
         Some(Command::Metrics(options)) => metrics::run(arguments, options),
+        Some(Command::Daemon(options)) => daemon::run(arguments, options),
         Some(Command::Asm(options)) => asm::run(arguments, options),
         Some(Command::Disasm(options)) => asm::disasm(options),
         Some(Command::Cart(options)) => cart::run(arguments, options),

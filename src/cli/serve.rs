@@ -1,5 +1,6 @@
 //! `gvpie serve`: the HTTP interface.
 
+use super::signals::Signals;
 use super::{Arguments, Choice, Failure, data};
 use crate::output::print;
 use crate::runtime::{Options as ServeOptions, Place, Server};
@@ -41,8 +42,9 @@ pub fn run(arguments: &Arguments, options: &Options) -> Result<(), Failure> {
     let wanted = wanted(arguments, &options.listen, &options.data)?;
     runtime()?.block_on(async {
         let server = Server::bind(wanted).await?;
+        let mut signals = Signals::listen()?;
         tell(arguments, &server)?;
-        server.run(stop()).await;
+        server.run(signals.next()).await;
         Ok(())
     })
 }
@@ -89,23 +91,4 @@ pub fn tell(arguments: &Arguments, server: &Server) -> Result<(), Failure> {
     } else {
         format!("gvpie serves {url} from {folder}\n")
     })?)
-}
-
-/// Comes with SIGTERM or Ctrl+C.
-pub async fn stop() {
-    let interrupted = tokio::signal::ctrl_c();
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        let Ok(mut terminated) = signal(SignalKind::terminate()) else {
-            let _ = interrupted.await; // all there is
-            return;
-        };
-        tokio::select! {
-            _ = interrupted => {}
-            _ = terminated.recv() => {}
-        }
-    }
-    #[cfg(not(unix))]
-    let _ = interrupted.await; // all there is
 }

@@ -171,7 +171,8 @@ impl Server {
         let recorder = Recorder::start(Store::open(&options.data)?, events.clone())?;
         let cycle = AtomicI64::new(store.last_iteration()?);
         let queue = Queue::start(options.place)?;
-        if let (Place::Device, queue::Adapter::None(reason)) = (options.place, queue.known().await)
+        if options.place == Place::Device
+            && let queue::Adapter::None(reason) = queue.known().await
         {
             return Err(gvpie_core::Error::NoAdapter { reason, found: Vec::new() }.into());
         }

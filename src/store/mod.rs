@@ -13,6 +13,7 @@
 //! hash covers the row before.
 
 mod cartridges;
+mod claims;
 mod goals;
 mod history;
 mod import;

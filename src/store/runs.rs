@@ -37,6 +37,8 @@ pub struct Started {
     pub id: i64,
     /// Names it everywhere.
     pub uuid: String,
+    /// 1, and 1 more for each time in a row that it was abandoned.
+    pub attempt: i64,
 }
 
 /// What came of a run.
@@ -116,7 +118,7 @@ impl Store {
                 ),
                 params![script.id, uuid, boot, attempt, script.code_sha256],
             )?;
-            Ok(Started { id: tx.last_insert_rowid(), uuid: uuid.clone() })
+            Ok(Started { id: tx.last_insert_rowid(), uuid: uuid.clone(), attempt })
         })
     }
 

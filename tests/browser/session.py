@@ -76,6 +76,11 @@ def browsing(chromium, driver):
         shutil.rmtree(profile, ignore_errors=True)
 
 
+def equal(found, wanted, what):
+    if found != wanted:
+        raise AssertionError(f"{what}: expected {wanted!r}, found {found!r}")
+
+
 class Page:
     """What a person sees of the page, and does with it."""
 
@@ -90,7 +95,9 @@ class Page:
         # A change of the fragment alone would not load the page anew.
         self.browser.get("about:blank")
         self.browser.get(f"{self.url}/#{view}")
-        self.wait(lambda: self.script("return document.getElementById('theme')?.ariaLabel"), "the page")
+        self.wait(
+            lambda: self.script("return document.getElementById('theme')?.ariaLabel"), "the page"
+        )
 
     def size(self, width, height):
         metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
@@ -112,10 +119,17 @@ class Page:
 
     def text(self, selector):
         """The text of an element, as the page has it whether or not it is in sight."""
-        return self.script("return document.querySelector(arguments[0])?.textContent ?? ''", selector)
+        return self.script(
+            "return document.querySelector(arguments[0])?.textContent ?? ''", selector
+        )
 
     def click(self, selector):
         self.wait(lambda: self.one(selector).click() or True, f"a click on {selector}")
+
+    def go(self, view):
+        """Goes to a view by its link."""
+        self.click(f"nav a[href='#{view}']")
+        self.wait(lambda: self.one(f"#view-{view}").is_displayed(), f"the view {view}")
 
     def keys(self, *keys):
         """Types to whatever has the focus."""
@@ -155,4 +169,6 @@ class Page:
             elif message["method"] == "Network.webSocketCreated":
                 self.requests.append(message["params"]["url"])
         told, self.complaints = self.complaints, []
-        return told + [entry for entry in self.browser.get_log("browser") if entry["level"] == "SEVERE"]
+        return told + [
+            entry for entry in self.browser.get_log("browser") if entry["level"] == "SEVERE"
+        ]

@@ -31,12 +31,16 @@ function ask() {
     const input = dialog.querySelector("input");
     input.value = "";
     dialog.returnValue = "cancel"; // Escape closes without a value of its own
-    dialog.addEventListener("close", () => {
-      asking = null;
-      const given = dialog.returnValue === "ok" && input.value !== "";
-      if (given) sessionStorage.setItem(KEPT, input.value);
-      resolve(given);
-    }, { once: true });
+    dialog.addEventListener(
+      "close",
+      () => {
+        asking = null;
+        const given = dialog.returnValue === "ok" && input.value !== "";
+        if (given) sessionStorage.setItem(KEPT, input.value);
+        resolve(given);
+      },
+      { once: true },
+    );
     dialog.showModal();
   });
   return asking;
@@ -49,7 +53,12 @@ export async function request(method, path, body, signal) {
   if (body !== undefined) headers["Content-Type"] = "application/json";
   let response;
   try {
-    response = await fetch(path, { method, headers, signal, body: body === undefined ? undefined : JSON.stringify(body) });
+    response = await fetch(path, {
+      method,
+      headers,
+      signal,
+      body: body === undefined ? undefined : JSON.stringify(body),
+    });
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new Problem(0, "No answer", "The server does not answer.", []);
@@ -73,12 +82,18 @@ export async function request(method, path, body, signal) {
   const title = answer?.title ?? response.statusText;
   const detail = `${answer?.detail ?? `${title} (${response.status})`}${again}`;
   // Other errors have places in the request's JSON, which nobody has seen.
-  throw new Problem(response.status, title, detail, response.status === 422 ? (answer?.errors ?? []) : []);
+  throw new Problem(
+    response.status,
+    title,
+    detail,
+    response.status === 422 ? (answer?.errors ?? []) : [],
+  );
 }
 
 export const get = (path, signal) => request("GET", path, undefined, signal);
-export const post = (path, body = {}, signal) => request("POST", path, body, signal);
+export const post = (path, body, signal) => request("POST", path, body, signal);
 export const patch = (path, body) => request("PATCH", path, body);
+export const remove = (path) => request("DELETE", path);
 export const put = (path, body) => request("PUT", path, body);
 
 /** What the fields of a form say, those that are empty left out, numbers as numbers. */

@@ -24,7 +24,8 @@ function route(moved) {
     if (name === chosen) document.title = `${view.title} · gvpie`;
   }
   views[chosen].show();
-  if (moved && !by("editor").contains(document.activeElement)) by(`title-${chosen}`).focus({ preventScroll: true });
+  if (moved && !by("editor").contains(document.activeElement))
+    by(`title-${chosen}`).focus({ preventScroll: true });
 }
 
 const system = matchMedia("(prefers-color-scheme: dark)");

@@ -14,7 +14,9 @@ export function el(tag, attributes = {}, ...children) {
     if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
     else element.setAttribute(name, value === true ? "" : value);
   }
-  element.append(...children.filter((child) => child !== null && child !== undefined && child !== ""));
+  element.append(
+    ...children.filter((child) => child !== null && child !== undefined && child !== ""),
+  );
   return element;
 }
 
@@ -25,18 +27,22 @@ const fine = new Intl.NumberFormat("en", { maximumSignificantDigits: 3 });
 export const count = (number) => (Number.isFinite(number) ? whole.format(number) : "–");
 
 /** "1 row", "2 rows". */
-export const several = (number, one, many = `${one}s`) => `${count(number)} ${number === 1 ? one : many}`;
+export const several = (number, one, many = `${one}s`) =>
+  `${count(number)} ${number === 1 ? one : many}`;
 
 /** Milliseconds, in the unit that suits them. */
 export function duration(ms) {
   if (!Number.isFinite(ms)) return "–";
+  if (ms === 0) return "< 1 ms"; // counted in whole ones
   if (ms < 1000) return `${ms < 100 ? fine.format(ms) : whole.format(ms)} ms`;
   const seconds = ms / 1000;
   if (seconds < 120) return `${fine.format(seconds)} s`;
   const minutes = Math.floor(seconds / 60);
   if (minutes < 120) return `${minutes} min`;
   const hours = Math.floor(minutes / 60);
-  return hours < 48 ? `${hours} h ${minutes % 60} min` : `${Math.floor(hours / 24)} d ${hours % 24} h`;
+  return hours < 48
+    ? `${hours} h ${minutes % 60} min`
+    : `${Math.floor(hours / 24)} d ${hours % 24} h`;
 }
 
 /** The moment that a time of the database names; all of them are UTC. */
@@ -48,7 +54,9 @@ export function moment(text) {
 function told(date) {
   const ms = Date.now() - date.getTime();
   if (Math.abs(ms) < 2000) return "now";
-  const words = duration(Math.abs(ms) < 120_000 ? Math.round(Math.abs(ms) / 1000) * 1000 : Math.abs(ms));
+  const words = duration(
+    Math.abs(ms) < 120_000 ? Math.round(Math.abs(ms) / 1000) * 1000 : Math.abs(ms),
+  );
   return ms > 0 ? `${words} ago` : `in ${words}`;
 }
 
@@ -56,7 +64,11 @@ function told(date) {
 export function ago(text) {
   const date = text ? moment(text) : null;
   if (!date) return el("span", {}, text || "–");
-  const attributes = { datetime: date.toISOString(), title: date.toLocaleString(), "data-ago": true };
+  const attributes = {
+    datetime: date.toISOString(),
+    title: date.toLocaleString(),
+    "data-ago": true,
+  };
   return el("time", attributes, told(date));
 }
 
@@ -78,7 +90,13 @@ export function settled(ms, act) {
 
 /** A list of names and values in place of what `list` shows; `null` leaves a row out. */
 export function figures(list, rows) {
-  const row = ([name, value, kind]) => el("div", { class: kind }, el("dt", {}, name), el("dd", { class: kind === "whole" ? "text" : null }, value));
+  const row = ([name, value, kind]) =>
+    el(
+      "div",
+      { class: kind },
+      el("dt", {}, name),
+      el("dd", { class: kind === "whole" ? "text" : null }, value),
+    );
   list.replaceChildren(...rows.filter(Boolean).map(row));
 }
 
@@ -125,7 +143,9 @@ export function refill(list, items, make) {
     if (!old) return made;
     const folds = made.querySelectorAll("details");
     for (const fold of old.querySelectorAll("details[open]")) {
-      const same = [...folds].find((one) => one.firstChild.textContent === fold.firstChild.textContent);
+      const same = [...folds].find(
+        (one) => one.firstChild.textContent === fold.firstChild.textContent,
+      );
       if (same) same.open = true;
     }
     const act = old.contains(document.activeElement) ? document.activeElement.dataset.act : null;

@@ -24,14 +24,21 @@ function painted(line, faults) {
   const row = el("div", { class: faults.length ? "wrong" : null });
   const add = (start, end, kind) => {
     // A part is cut where a mark begins or ends.
-    const cuts = marks.flat().filter((at) => at > start && at < end).sort((a, b) => a - b);
+    const cuts = marks
+      .flat()
+      .filter((at) => at > start && at < end)
+      .sort((a, b) => a - b);
     let from = start;
     for (const to of [...cuts, end]) {
       const marked = marks.some(([a, b]) => a <= from && from < b);
       const text = line.slice(from, to);
       if (!kind && !marked) row.append(text);
       else {
-        const span = el("span", { class: [kind, marked && "mark"].filter(Boolean).join(" ") }, text);
+        const span = el(
+          "span",
+          { class: [kind, marked && "mark"].filter(Boolean).join(" ") },
+          text,
+        );
         if (kind === "colour") span.style.setProperty("--shown", text);
         row.append(span);
       }
@@ -52,7 +59,8 @@ function painted(line, faults) {
 function columns(line) {
   if (!/[^ -~]/.test(line)) return line.length;
   let at = 0;
-  for (const character of line) at += character === "\t" ? 8 - (at % 8) : character > "\u2e80" ? 2 : 1;
+  for (const character of line)
+    at += character === "\t" ? 8 - (at % 8) : character > "\u2e80" ? 2 : 1;
   return at;
 }
 
@@ -157,13 +165,18 @@ export class Editor {
     while (tail < most - same && lines.at(-1 - tail) === old.at(-1 - tail)) tail += 1;
     const moved = lines.length - old.length;
     if (moved !== 0 && this.#faults.size) {
-      const shifted = [...this.#faults].map(([line, faults]) => [line > old.length - tail ? line + moved : line, faults]);
+      const shifted = [...this.#faults].map(([line, faults]) => [
+        line > old.length - tail ? line + moved : line,
+        faults,
+      ]);
       this.#faults = new Map(shifted);
     }
     this.#lines = lines;
     const rows = this.#ink.children;
     for (let gone = old.length - tail - 1; gone >= same; gone -= 1) rows[gone]?.remove();
-    const added = lines.slice(same, lines.length - tail).map((line, at) => painted(line, this.#faults.get(same + at + 1) ?? []));
+    const added = lines
+      .slice(same, lines.length - tail)
+      .map((line, at) => painted(line, this.#faults.get(same + at + 1) ?? []));
     const after = rows[same] ?? null;
     for (const row of added) this.#ink.insertBefore(row, after);
     const wide = lines.reduce((most, line) => Math.max(most, columns(line)), 0);
@@ -192,7 +205,14 @@ export class Editor {
 
   /** Enter goes on at the column where the line began. Tab is left to go to the next control. */
   #indent(event) {
-    if (event.key !== "Enter" || event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
+    if (
+      event.key !== "Enter" ||
+      event.ctrlKey ||
+      event.metaKey ||
+      event.altKey ||
+      event.isComposing
+    )
+      return;
     const { value, selectionStart } = this.#field;
     const line = value.slice(value.lastIndexOf("\n", selectionStart - 1) + 1, selectionStart);
     const indent = /^[ \t]*/.exec(line)[0];

@@ -22,10 +22,24 @@ function goal(item) {
   };
   const when = completed ? ["done ", ago(item.completed_at)] : ["since ", ago(item.created_at)];
   const label = completed ? "Take up again" : "Done";
-  return el("li", { class: completed ? "goal done" : "goal" },
-    el("span", { class: "rank", title: "Priority" }, el("span", { class: "unseen" }, "Priority "), String(priority)),
-    el("p", { class: "grow" }, el("span", { class: "what" }, goal), el("br"), el("small", { class: "dim" }, ...when)),
-    el("button", { type: "button", "aria-label": `${label}: ${goal}`, onclick: change }, label));
+  return el(
+    "li",
+    { class: completed ? "goal done" : "goal" },
+    el(
+      "span",
+      { class: "rank", title: "Priority" },
+      el("span", { class: "unseen" }, "Priority "),
+      String(priority),
+    ),
+    el(
+      "p",
+      { class: "grow" },
+      el("span", { class: "what" }, goal),
+      el("br"),
+      el("small", { class: "dim" }, ...when),
+    ),
+    el("button", { type: "button", "aria-label": `${label}: ${goal}`, onclick: change }, label),
+  );
 }
 
 /** Those that are open first, and of them the most important. */

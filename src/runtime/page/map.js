@@ -1,6 +1,6 @@
 // The map: every run there ever was, and what came from what.
 
-import { get, report } from "./api.js";
+import { address, get, report } from "./api.js";
 import { ago, by, count, el, settled, several } from "./dom.js";
 import { on } from "./events.js";
 import { Plane } from "./plane.js";
@@ -28,16 +28,26 @@ async function load() {
   const mine = (loading = new AbortController());
   const [x0, y0, x1, y1] = plane.seen;
   const [wide, high] = [(x1 - x0) / 2, (y1 - y0) / 2];
-  const ends = [Math.max(0, Math.floor(x0 - wide)), Math.max(0, Math.floor(y0 - high)), Math.max(0, Math.ceil(x1 + wide)), Math.max(0, Math.ceil(y1 + high))];
+  const ends = [
+    Math.max(0, Math.floor(x0 - wide)),
+    Math.max(0, Math.floor(y0 - high)),
+    Math.max(0, Math.ceil(x1 + wide)),
+    Math.max(0, Math.ceil(y1 + high)),
+  ];
   const [a, b, c, d] = ends;
   try {
-    const { items } = await get(`/api/map/region?x0=${a}&y0=${b}&x1=${c}&y1=${d}&limit=${MOST}`, mine.signal);
-    if (rows.size + items.length > KEPT) rows = new Map([...rows].filter(([id]) => id === plane.selected || plane.kin.has(id)));
+    const { items } = await get(
+      `/api/map/region?x0=${a}&y0=${b}&x1=${c}&y1=${d}&limit=${MOST}`,
+      mine.signal,
+    );
+    if (rows.size + items.length > KEPT)
+      rows = new Map([...rows].filter(([id]) => id === plane.selected || plane.kin.has(id)));
     for (const row of items) rows.set(row.id, row);
     plane.rows = rows;
     legend();
     const all = newest ? `${several(newest.id, "row")}` : "";
-    by("map-count").textContent = items.length >= MOST ? `${all}, ${count(MOST)} of those here are shown` : all;
+    by("map-count").textContent =
+      items.length >= MOST ? `${all}, ${count(MOST)} of those here are shown` : all;
   } catch (problem) {
     report(problem);
   }
@@ -48,7 +58,9 @@ function legend() {
   const kinds = [...new Set([...rows.values()].map((row) => row.kind))].sort();
   const shown = [...by("legend").children].map((item) => item.dataset.kind);
   if (kinds.join() !== shown.join()) {
-    by("legend").replaceChildren(...kinds.map((kind) => el("li", { "data-kind": kind }, el("i"), el("span", {}, kind))));
+    by("legend").replaceChildren(
+      ...kinds.map((kind) => el("li", { "data-kind": kind }, el("i"), el("span", {}, kind))),
+    );
     colours();
   }
 }
@@ -68,18 +80,47 @@ function colours() {
 }
 
 /** A way to another row. */
-const kin = (id) => el("button", { type: "button", class: "quiet kin", onclick: () => choose(id, true) }, `#${id}`);
+const kin = (id) =>
+  el("button", { type: "button", class: "quiet kin", onclick: () => choose(id, true) }, `#${id}`);
+
+/** A row's result: the JSON of a run, or words. */
+function read(result) {
+  try {
+    return JSON.parse(result);
+  } catch {
+    return null;
+  }
+}
+
+/** What a script's run drew; of other runs only the hash is kept. */
+function picture(row, result) {
+  if (row.kind !== "run" || !row.y || !row.run_id || !result?.canvas_sha256) return null;
+  const [width, height] = result.canvas ?? [];
+  const zoom = Math.max(1, Math.min(Math.floor(300 / width), Math.floor(240 / height)));
+  const source = address(`/api/runs/${row.run_id}/canvas.png`);
+  const size = { width: width * zoom, height: height * zoom };
+  return el("img", { class: "drawn", src: source, alt: "What it drew", ...size });
+}
 
 function details(row, children) {
+  const result = read(row.result);
   const pair = (name, ...value) => [el("dt", {}, name), el("dd", {}, ...value)];
-  const parents = [row.parent_iteration, row.parent_b].filter((id) => id !== null && id !== undefined);
+  const parents = [row.parent_iteration, row.parent_b].filter(
+    (id) => id !== null && id !== undefined,
+  );
   const shown = children.slice(0, 12).flatMap((child) => [kin(child.id), " "]);
   if (children.length > 12) shown.push(`and ${count(children.length - 12)} more`);
   const list = [
     pair("Cycle", count(row.iteration)),
-    pair("Place", `${row.x}, ${row.y}`, row.y && plane.names.has(row.y) ? ` (${plane.names.get(row.y)})` : ""),
+    pair(
+      "Place",
+      `${row.x}, ${row.y}`,
+      row.y && plane.names.has(row.y) ? ` (${plane.names.get(row.y)})` : "",
+    ),
     pair("When", ago(row.timestamp)),
-    parents.length ? pair(parents.length > 1 ? "Parents" : "Parent", ...parents.flatMap((id) => [kin(id), " "])) : [],
+    parents.length
+      ? pair(parents.length > 1 ? "Parents" : "Parent", ...parents.flatMap((id) => [kin(id), " "]))
+      : [],
     shown.length ? pair("Children", ...shown) : [],
     row.score === null || row.score === undefined ? [] : pair("Score", String(row.score)),
     row.operator ? pair("Operator", row.operator) : [],
@@ -88,14 +129,35 @@ function details(row, children) {
     row.goal_id ? pair("Goal", String(row.goal_id)) : [],
     pair("Hash", el("code", {}, row.row_hash)),
   ];
-  const part = (name, words) => (words ? [el("h3", {}, name), el("pre", { class: "text", tabindex: 0, "aria-label": name }, words)] : []);
-  const open = row.code ? [el("p", {}, el("button", { type: "button", class: "quiet", onclick: () => edit(row.code) }, "Open the code in the editor"))] : [];
-  by("map-said").textContent = `Row ${row.id}, ${row.kind}${row.task_description ? `: ${row.task_description}` : ""}`;
+  const part = (name, words) =>
+    words
+      ? [el("h3", {}, name), el("pre", { class: "text", tabindex: 0, "aria-label": name }, words)]
+      : [];
+  const open = row.code
+    ? [
+        el(
+          "p",
+          {},
+          el(
+            "button",
+            { type: "button", class: "quiet", onclick: () => edit(row.code) },
+            "Open the code in the editor",
+          ),
+        ),
+      ]
+    : [];
+  by("map-said").textContent =
+    `Row ${row.id}, ${row.kind}${row.task_description ? `: ${row.task_description}` : ""}`;
   by("row").replaceChildren(
     el("h2", {}, `Row ${row.id}`, el("span", { "data-kind": row.kind }, row.kind)),
     row.task_description ? el("p", {}, row.task_description) : "",
     el("dl", {}, ...list.flat()),
-    ...part("Result", row.result), ...part("Analysis", row.analysis), ...part("Code", row.code), ...open);
+    picture(row, result) ?? "",
+    ...part("Result", result ? JSON.stringify(result, null, 2) : row.result),
+    ...part("Analysis", row.analysis),
+    ...part("Code", row.code),
+    ...open,
+  );
 }
 
 /** Chooses a row, shows its details, and draws the lines of its ancestors and children. */
@@ -104,7 +166,10 @@ async function choose(id, reveal = false) {
   plane.kin = new Set([id]);
   plane.redraw();
   try {
-    const [row, { items, children }] = await Promise.all([get(`/api/map/${id}`), get(`/api/map/${id}/lineage`)]);
+    const [row, { items, children }] = await Promise.all([
+      get(`/api/map/${id}`),
+      get(`/api/map/${id}/lineage`),
+    ]);
     if (plane.selected !== id) return;
     for (const one of [...items, row, ...children]) {
       rows.set(one.id, one);
@@ -162,13 +227,25 @@ export const view = {
       soon();
     };
     const act = (what) => () => Promise.resolve(what()).catch(report);
-    plane = new Plane(by("plane"), { chosen: (id) => choose(id), moved, all: act(all), latest: act(latest), first });
+    plane = new Plane(by("plane"), {
+      chosen: (id) => choose(id),
+      moved,
+      all: act(all),
+      latest: act(latest),
+      first,
+    });
     by("map-in").addEventListener("click", () => plane.zoom(1.6));
     by("map-out").addEventListener("click", () => plane.zoom(1 / 1.6));
     by("map-fit").addEventListener("click", act(all));
     by("map-latest").addEventListener("click", act(latest));
     by("map-verify").addEventListener("click", act(verify));
-    by("row").append(el("p", { class: "dim" }, "Click a square, or step through them with , and . to see what it is and what it came from."));
+    by("row").append(
+      el(
+        "p",
+        { class: "dim" },
+        "Click a square, or step through them with , and . to see what it is and what it came from.",
+      ),
+    );
     const news = settled(600, () => (following ? latest() : load()).catch(report));
     on(["run", "cycle"], () => !by("view-map").hidden && news());
     document.addEventListener("theme", colours);

@@ -20,7 +20,7 @@ function step(range, most) {
 export class Plane {
   #canvas;
   #rows = new Map();
-  #cells = new Map();
+  #places = new Map(); // of a row's id, how many share its cell, and which of them it is
   #view = { x: 0, y: 0, sx: 32, sy: 32 };
   #pointers = new Map();
   #dragged = 0;
@@ -35,12 +35,16 @@ export class Plane {
   constructor(canvas, when) {
     this.#canvas = canvas;
     this.#when = when;
-    canvas.addEventListener("wheel", (event) => {
-      event.preventDefault();
-      const notches = event.deltaMode ? event.deltaY * 16 : event.deltaY;
-      const factor = Math.exp(-Math.max(-120, Math.min(120, notches)) / 300);
-      this.zoom(factor, event.offsetX, event.offsetY, event.shiftKey);
-    }, { passive: false });
+    canvas.addEventListener(
+      "wheel",
+      (event) => {
+        event.preventDefault();
+        const notches = event.deltaMode ? event.deltaY * 16 : event.deltaY;
+        const factor = Math.exp(-Math.max(-120, Math.min(120, notches)) / 300);
+        this.zoom(factor, event.offsetX, event.offsetY, event.shiftKey);
+      },
+      { passive: false },
+    );
     canvas.addEventListener("pointerdown", (event) => {
       canvas.setPointerCapture(event.pointerId);
       this.#pointers.set(event.pointerId, [event.offsetX, event.offsetY]);
@@ -51,7 +55,8 @@ export class Plane {
     const up = (event) => {
       if (!this.#pointers.delete(event.pointerId)) return;
       canvas.classList.toggle("held", this.#pointers.size > 0);
-      if (event.type === "pointerup" && this.#dragged < 5) this.#click(event.offsetX, event.offsetY);
+      if (event.type === "pointerup" && this.#dragged < 5)
+        this.#click(event.offsetX, event.offsetY);
     };
     canvas.addEventListener("pointerup", up);
     canvas.addEventListener("pointercancel", up);
@@ -110,16 +115,11 @@ export class Plane {
   /** The rows that are drawn, by their ids. */
   set rows(rows) {
     this.#rows = rows;
-    this.#cells = new Map();
-    for (const row of rows.values()) {
-      const key = `${row.x},${row.y}`;
-      const cell = this.#cells.get(key);
-      if (cell) cell.push(row);
-      else this.#cells.set(key, [row]);
-    }
-    for (const cell of this.#cells.values()) {
+    const cells = Map.groupBy(rows.values(), (row) => `${row.x},${row.y}`);
+    this.#places = new Map();
+    for (const cell of cells.values()) {
       cell.sort((a, b) => a.id - b.id);
-      cell.at = new Map(cell.map((row, at) => [row.id, at]));
+      for (const [at, row] of cell.entries()) this.#places.set(row.id, [cell.length, at]);
     }
     this.redraw();
   }
@@ -163,12 +163,17 @@ export class Plane {
 
   #key(event) {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
-    const moves = { ArrowLeft: [-STEP, 0], ArrowRight: [STEP, 0], ArrowUp: [0, -STEP], ArrowDown: [0, STEP] };
+    const moves = {
+      ArrowLeft: [-STEP, 0],
+      ArrowRight: [STEP, 0],
+      ArrowUp: [0, -STEP],
+      ArrowDown: [0, STEP],
+    };
     const acts = {
       "+": () => this.zoom(FACTOR),
       "=": () => this.zoom(FACTOR),
       "-": () => this.zoom(1 / FACTOR),
-      "0": () => this.#when.all(),
+      0: () => this.#when.all(),
       Home: () => this.#when.first(),
       End: () => this.#when.latest(),
       ",": () => this.#neighbour(-1),
@@ -197,7 +202,10 @@ export class Plane {
     let least = 12; // pixels that a finger may be wrong
     for (const row of this.#rows.values()) {
       const [x, y, width, height] = this.#box(row);
-      const off = Math.hypot(Math.max(x - px, 0, px - x - width), Math.max(y - py, 0, py - y - height));
+      const off = Math.hypot(
+        Math.max(x - px, 0, px - x - width),
+        Math.max(y - py, 0, py - y - height),
+      );
       if (off < least || (off === least && best && row.id > best.id)) [best, least] = [row, off];
     }
     if (best) this.#when.chosen(best.id);
@@ -206,8 +214,7 @@ export class Plane {
   /** Where a row is on the canvas; rows of one cell share it as a grid, in the order of their ids. */
   #box(row) {
     const { x, y, sx, sy } = this.#view;
-    const cell = this.#cells.get(`${row.x},${row.y}`);
-    const [many, at] = [cell.length, cell.at.get(row.id)];
+    const [many, at] = this.#places.get(row.id);
     const wide = Math.max(1, Math.min(many, Math.round(Math.sqrt((many * sx) / sy))));
     const high = Math.ceil(many / wide);
     const [width, height] = [(0.84 * sx) / wide, (0.84 * sy) / high];
@@ -286,7 +293,10 @@ export class Plane {
       for (const id of [row.parent_iteration, row.parent_b]) {
         const parent = this.#rows.get(id);
         if (!parent || (chosen && !(this.kin.has(row.id) && this.kin.has(id)))) continue;
-        const [from, to] = [this.#box(parent), this.#box(row)].map(([x, y, w, h]) => [x + w / 2, y + h / 2]);
+        const [from, to] = [this.#box(parent), this.#box(row)].map(([x, y, w, h]) => [
+          x + w / 2,
+          y + h / 2,
+        ]);
         const middle = (from[0] + to[0]) / 2;
         pen.moveTo(...from);
         pen.bezierCurveTo(middle, from[1], middle, to[1], ...to);

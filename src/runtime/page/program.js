@@ -30,6 +30,7 @@ stars:  RND x n
 `;
 
 let editor;
+let foldSave; // opens and closes the form that saves
 let opened = null; // the cartridge that the text came from
 let assembled = null; // the request in progress
 
@@ -47,7 +48,11 @@ function list(errors) {
     const go = () => editor.go(fault.line, fault.column);
     const place = el("span", { class: "place" }, `${fault.line}:${fault.column}`);
     const help = fault.help ? el("span", { class: "help" }, fault.help) : null;
-    return el("li", {}, el("button", { type: "button", onclick: go }, place, el("span", {}, fault.message), help));
+    return el(
+      "li",
+      {},
+      el("button", { type: "button", onclick: go }, place, el("span", {}, fault.message), help),
+    );
   };
   by("faults").replaceChildren(...errors.map(row));
   if (errors.length) say(`${several(errors.length, "error")}.`, "wrong");
@@ -60,7 +65,9 @@ async function assemble() {
     const answer = await post("/api/pixel/assemble", { source: source() }, mine.signal);
     list([]);
     const [width, height] = answer.canvas;
-    say(`${several(answer.instructions, "instruction")}, canvas ${width} × ${height}, ${answer.mode}.`);
+    say(
+      `${several(answer.instructions, "instruction")}, canvas ${width} × ${height}, ${answer.mode}.`,
+    );
   } catch (problem) {
     if (problem.name === "AbortError") return;
     if (problem.errors?.length) list(problem.errors);
@@ -89,11 +96,16 @@ function show(run) {
   const failed = !run.success;
   const outcome = by("outcome");
   const did = `${several(run.cycles_executed, "cycle")} in ${duration(run.execution_time_ms)} on the ${run.backend_used.toUpperCase()}.`;
-  outcome.textContent = [failed ? (run.error ?? "It failed.") : did, run.notice].filter(Boolean).join(" ");
+  outcome.textContent = [failed ? (run.error ?? "It failed.") : did, run.notice]
+    .filter(Boolean)
+    .join(" ");
   outcome.dataset.state = failed ? "failed" : run.notice ? "notice" : "ok";
   if (run.canvas_data) {
     paint(by("canvas"), run.canvas, run.canvas_data);
-    by("canvas").setAttribute("aria-label", `Canvas of the program, ${run.canvas[0]} by ${run.canvas[1]} pixels`);
+    by("canvas").setAttribute(
+      "aria-label",
+      `Canvas of the program, ${run.canvas[0]} by ${run.canvas[1]} pixels`,
+    );
     fit(by("canvas"), by("canvas-caption"));
   }
   figures(by("figures"), [
@@ -126,7 +138,9 @@ async function run() {
     show(await post("/api/pixel/run", { source: source(), ...options() }));
   } catch (problem) {
     if (problem.errors?.length) list(problem.errors);
-    const many = problem.errors?.length ? `It does not assemble: ${several(problem.errors.length, "error")}.` : problem.message;
+    const many = problem.errors?.length
+      ? `It does not assemble: ${several(problem.errors.length, "error")}.`
+      : problem.message;
     by("outcome").textContent = many;
     by("outcome").dataset.state = "failed";
   } finally {
@@ -144,13 +158,18 @@ async function save(event) {
   event.preventDefault();
   const form = event.target;
   const { name, author, tags } = filled(form);
-  const tagged = (tags ?? "").split(",").map((tag) => tag.trim()).filter(Boolean);
+  const tagged = (tags ?? "")
+    .split(",")
+    .map((tag) => tag.trim())
+    .filter(Boolean);
   const body = { name, author, tags: tagged, source: source() };
   try {
     const change = opened && event.submitter?.value === "change";
     if (opened && !change) body.parent_id = opened.id;
-    opened = change ? await put(`/api/cartridges/${opened.id}`, body) : await post("/api/cartridges", body);
-    closeSave(false);
+    opened = change
+      ? await put(`/api/cartridges/${opened.id}`, body)
+      : await post("/api/cartridges", body);
+    foldSave(false);
     title();
     by("outcome").textContent = `Saved as ${opened.slug}.`;
     by("outcome").dataset.state = "ok";
@@ -161,12 +180,11 @@ async function save(event) {
   }
 }
 
-let closeSave;
-
 /** Shows a text in the editor; `cartridge` is the one that it came from, if any. */
 export function edit(text, cartridge = null) {
   location.hash = "#program";
-  for (const view of document.querySelectorAll("main > section")) view.hidden = view.id !== "view-program";
+  for (const view of document.querySelectorAll("main > section"))
+    view.hidden = view.id !== "view-program";
   opened = cartridge;
   title();
   editor.text = text;
@@ -186,10 +204,14 @@ export const view = {
   start() {
     const soon = settled(180, assemble);
     const later = settled(400, keep);
-    editor = new Editor(by("editor"), () => {
-      soon();
-      later();
-    }, (line, column) => (by("caret").textContent = `${line}:${column}`));
+    editor = new Editor(
+      by("editor"),
+      () => {
+        soon();
+        later();
+      },
+      (line, column) => (by("caret").textContent = `${line}:${column}`),
+    );
     let draft = null;
     try {
       draft = localStorage.getItem(DRAFT);
@@ -197,7 +219,7 @@ export const view = {
       // forbidden
     }
     editor.begin(draft || FIRST);
-    closeSave = folding(by("save-open"), by("save-form"), by("save-close"), () => {
+    foldSave = folding(by("save-open"), by("save-form"), by("save-close"), () => {
       const { name, author, tags } = by("save-form").elements;
       const named = /^[ \t]*\.meta[ \t]+name[ \t]+(.+)$/im.exec(source())?.[1].trim();
       name.value = opened?.name ?? named ?? name.value;
@@ -211,11 +233,17 @@ export const view = {
         event.preventDefault();
         run();
       }
+      if (event.key === "s" && (event.ctrlKey || event.metaKey) && !by("view-program").hidden) {
+        event.preventDefault(); // of the page itself, nobody wants a copy
+        foldSave(true);
+      }
     });
     new ResizeObserver(() => fit(by("canvas"), by("canvas-caption"))).observe(by("screen"));
     get("/api/pixel/backends").then(({ backends }) => {
       for (const { name, available } of backends) {
-        const option = [...by("options").elements.backend.options].find((option) => option.value === name);
+        const option = [...by("options").elements.backend.options].find(
+          (option) => option.value === name,
+        );
         if (option && !available) {
           option.disabled = true;
           option.textContent = `${name}, not here`;

@@ -27,6 +27,7 @@ export function fit(canvas, caption) {
   canvas.classList.toggle("smooth", most < 1);
   canvas.style.width = `${canvas.width * zoom}px`;
   canvas.style.height = `${canvas.height * zoom}px`;
-  const shown = zoom >= 1 ? `, ${several(Math.round(zoom * 10) / 10, "time")} its size` : ", made smaller";
+  const shown =
+    zoom >= 1 ? `, ${several(Math.round(zoom * 10) / 10, "time")} its size` : ", made smaller";
   caption.textContent = `${canvas.width} × ${canvas.height}${Math.abs(zoom - 1) < 0.01 ? "" : shown}`;
 }

@@ -3,7 +3,7 @@
 import { address, filled, get, paged, patch, post, report } from "./api.js";
 import { ago, by, count, duration, el, folding, refill, settled, several } from "./dom.js";
 import { on } from "./events.js";
-import { text } from "./program.js";
+import { edit, text } from "./program.js";
 
 let list;
 let items = [];
@@ -15,17 +15,38 @@ function picture(script) {
   if (!last?.canvas || !last.canvas_sha256) return el("div", { class: "blank" });
   const [width, height] = last.canvas;
   const source = address(`${path(script)}/canvas.png?v=${last.canvas_sha256.slice(0, 16)}`);
-  return el("img", { src: source, alt: `Last canvas of ${script.name}, ${width} by ${height}`, width: 96, height: 48 });
+  return el("img", {
+    src: source,
+    alt: `Last canvas of ${script.name}, ${width} by ${height}`,
+    width: 96,
+    height: 48,
+  });
 }
 
 function outcome({ last }) {
   if (!last) return [el("span", { class: "dim" }, "never run")];
-  const figures = [last.backend && last.backend !== "none" ? last.backend.toUpperCase() : null, Number.isFinite(last.duration_ms) ? duration(last.duration_ms) : null];
+  const figures = [
+    last.backend && last.backend !== "none" ? last.backend.toUpperCase() : null,
+    Number.isFinite(last.duration_ms) ? duration(last.duration_ms) : null,
+  ];
   const said = (last.status === "ok" ? last.stdout : last.stderr || last.stdout || "").trim();
   return [
-    el("p", {}, el("span", { class: `badge ${last.status}` }, last.status), " ", figures.filter(Boolean).join(", ")),
+    el(
+      "p",
+      {},
+      el("span", { class: `badge ${last.status}` }, last.status),
+      " ",
+      figures.filter(Boolean).join(", "),
+    ),
     el("p", { class: "small" }, ago(last.started_at)),
-    said ? el("details", {}, el("summary", {}, last.status === "ok" ? "Output" : "What it said"), el("pre", { class: "text" }, said)) : null,
+    said
+      ? el(
+          "details",
+          {},
+          el("summary", {}, last.status === "ok" ? "Output" : "What it said"),
+          el("pre", { class: "text" }, said),
+        )
+      : null,
   ];
 }
 
@@ -44,34 +65,100 @@ async function doing(button, act) {
 function row(script) {
   const { name, enabled } = script;
   const button = (act, label, run) =>
-    el("button", { type: "button", class: "quiet", "data-act": act, "aria-label": `${label} ${name}`, onclick: ({ currentTarget }) => currentTarget.ariaDisabled || doing(currentTarget, run) }, label);
+    el(
+      "button",
+      {
+        type: "button",
+        class: "quiet",
+        "data-act": act,
+        "aria-label": `${label} ${name}`,
+        onclick: ({ currentTarget }) => currentTarget.ariaDisabled || doing(currentTarget, run),
+      },
+      label,
+    );
   const next = !enabled ? "off" : script.next_run_at ? ago(script.next_run_at) : "next cycle";
   const every = script.interval_s ? `every ${duration(script.interval_s * 1000)}` : "every cycle";
-  const why = !enabled && script.disabled_reason ? el("p", { class: "small bad" }, script.disabled_reason) : null;
-  const failing = script.fail_streak ? el("p", { class: "small bad" }, `${several(script.fail_streak, "failure")} in a row`) : null;
-  return el("tr", { "data-name": name, class: enabled ? null : "off" },
+  const why =
+    !enabled && script.disabled_reason
+      ? el("p", { class: "small bad" }, script.disabled_reason)
+      : null;
+  const failing = script.fail_streak
+    ? el("p", { class: "small bad" }, `${several(script.fail_streak, "failure")} in a row`)
+    : null;
+  const open =
+    script.lang === "pixel"
+      ? el(
+          "button",
+          { type: "button", class: "quiet", onclick: () => edit(script.code) },
+          "Open in the editor",
+        )
+      : null;
+  return el(
+    "tr",
+    { "data-name": name, class: enabled ? null : "off" },
     el("td", { class: "shot" }, picture(script)),
-    el("td", {},
+    el(
+      "td",
+      {},
       el("p", { class: "name" }, name),
-      el("p", { class: "small" }, [script.lang, script.origin === "user" ? null : script.origin, script.purpose].filter(Boolean).join(" · ")),
+      el(
+        "p",
+        { class: "small" },
+        [script.lang, script.origin === "user" ? null : script.origin, script.purpose]
+          .filter(Boolean)
+          .join(" · "),
+      ),
       why,
-      el("details", {}, el("summary", {}, "Code"), el("pre", { class: "text", tabindex: 0, "aria-label": `Code of ${name}` }, script.code))),
+      el(
+        "details",
+        {},
+        el("summary", {}, "Code"),
+        el("pre", { class: "text", tabindex: 0, "aria-label": `Code of ${name}` }, script.code),
+        open,
+      ),
+    ),
     el("td", { class: "last" }, ...outcome(script)),
-    el("td", { class: "number", "data-label": "Runs" }, `${count(script.success_count)} of ${count(script.run_count)}`, failing),
+    el(
+      "td",
+      { class: "number", "data-label": "Runs" },
+      `${count(script.success_count)} of ${count(script.run_count)}`,
+      failing,
+    ),
     el("td", { "data-label": "Next" }, el("span", {}, next), el("p", { class: "small" }, every)),
-    el("td", { class: "does" }, el("div", { class: "actions" },
-      button("run", "Run", () => post(`${path(script)}/run`)),
-      enabled ? button("switch", "Disable", () => patch(path(script), { enabled: false })) : button("switch", "Enable", () => patch(path(script), { enabled: true })))));
+    el(
+      "td",
+      { class: "does" },
+      el(
+        "div",
+        { class: "actions" },
+        button("run", "Run", () => post(`${path(script)}/run`)),
+        enabled
+          ? button("switch", "Disable", () => patch(path(script), { enabled: false }))
+          : button("switch", "Enable", () => patch(path(script), { enabled: true })),
+      ),
+    ),
+  );
 }
 
 function draw(rest) {
   const body = by("script-table").tBodies[0];
   refill(body, items, row);
   if (!items.length) {
-    body.append(el("tr", { class: "empty-row" }, el("td", { colspan: 6 }, "No scripts yet. The daemon runs those that are added here, cycle after cycle.")));
+    body.append(
+      el(
+        "tr",
+        { class: "empty-row" },
+        el(
+          "td",
+          { colspan: 6 },
+          "No scripts yet. The daemon runs those that are added here, cycle after cycle.",
+        ),
+      ),
+    );
   }
   const on = items.filter((script) => script.enabled).length;
-  by("scripts-count").textContent = items.length ? `${count(items.length)}${rest ? " of more" : ""}, ${count(on)} enabled` : "";
+  const all = `${several(items.length, "script")}${rest ? " and more" : ""}`;
+  by("scripts-count").textContent = items.length ? `${all}, ${count(on)} enabled` : "";
 }
 
 const refresh = () => list.first(items.length).catch(report);
@@ -88,7 +175,9 @@ async function add(event) {
     by("script-open").focus();
     await refresh();
   } catch (problem) {
-    const places = (problem.errors ?? []).map((fault) => `${fault.line}:${fault.column} ${fault.message}`);
+    const places = (problem.errors ?? []).map(
+      (fault) => `${fault.line}:${fault.column} ${fault.message}`,
+    );
     said.textContent = places.length ? places.join("; ") : problem.message;
   }
 }
@@ -104,10 +193,14 @@ export async function names() {
 export const view = {
   title: "Scripts",
   start() {
-    list = paged(() => "/api/scripts", by("scripts-more"), (page, more, rest) => {
-      items = more ? [...items, ...page] : page;
-      draw(rest);
-    });
+    list = paged(
+      () => "/api/scripts",
+      by("scripts-more"),
+      (page, more, rest) => {
+        items = more ? [...items, ...page] : page;
+        draw(rest);
+      },
+    );
     fold = folding(by("script-open"), by("script-form"), by("script-close"));
     by("script-form").addEventListener("submit", add);
     by("script-take").addEventListener("click", () => {

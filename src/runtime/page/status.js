@@ -18,7 +18,7 @@ function show(status) {
     ["Backend", status.backend],
     ["Uptime", duration(status.uptime_s * 1000)],
     ["Queue", `${count(queue.waiting)} of ${count(queue.limit)}`],
-    ["Daemon", daemon ? `cycle ${count(daemon.cycle)}` : "has not told of itself"],
+    ["Daemon", daemon ? `cycle ${count(daemon.cycle)}` : "none seen"],
     ["Last cycle", daemon ? ago(new Date(Date.now() - 1000 * daemon.idle_s).toISOString()) : "–"],
     ["Runs", count(status.runs_total)],
     ["Failed", count(status.runs_failed)],
@@ -51,7 +51,10 @@ function line(data, kind) {
         Number.isFinite(data.duration_ms) ? duration(data.duration_ms) : null,
         Number.isFinite(data.cycles) ? several(data.cycles, "cycle") : null,
       ];
-      return [el("span", { class: `badge ${data.status}` }, data.status), ` ${how.filter(Boolean).join(", ")}`];
+      return [
+        el("span", { class: `badge ${data.status}` }, data.status),
+        ` ${how.filter(Boolean).join(", ")}`,
+      ];
     }
     case "cycle":
       return [`${count(data.cycle)}: ${count(data.ran)} ran, ${count(data.failed)} failed`];
@@ -68,19 +71,28 @@ function add(data, kind) {
   const feed = by("feed");
   feed.querySelector(".none")?.remove();
   const now = new Date();
-  const time = el("time", { datetime: now.toISOString() }, now.toLocaleTimeString([], { hour12: false }));
-  feed.prepend(el("li", {}, time, el("span", { class: "kind" }, kind), el("span", {}, ...line(data, kind))));
+  const time = el(
+    "time",
+    { datetime: now.toISOString() },
+    now.toLocaleTimeString([], { hour12: false }),
+  );
+  feed.prepend(
+    el("li", {}, time, el("span", { class: "kind" }, kind), el("span", {}, ...line(data, kind))),
+  );
   while (feed.childElementCount > KEPT) feed.lastElementChild.remove();
 }
 
-const refresh = () => get("/status").then(show, (problem) => {
-  if (problem.status) report(problem); // that nothing answers, the head of the page says
-});
+const refresh = () =>
+  get("/status").then(show, (problem) => {
+    if (problem.status) report(problem); // that nothing answers, the head of the page says
+  });
 
 export const view = {
   title: "Status",
   start() {
-    by("feed").append(el("li", { class: "none" }, "Nothing has happened since this page was opened."));
+    by("feed").append(
+      el("li", { class: "none" }, "Nothing has happened since this page was opened."),
+    );
     const soon = settled(250, refresh);
     on(["run", "cycle", "script", "cartridge", "notice"], (data, kind) => {
       add(data, kind);

@@ -20,7 +20,10 @@ const RAW = /^\s*(?:[A-Za-z_]\w*:\s*)?TXT\s+[^\s;"]+\s+[^\s;"]+\s+(?=[^\s"@;])([
 export function parts(line) {
   const found = [];
   const raw = RAW.exec(line);
-  const letters = raw && !/^\s*r\d+\s+r\d+\s*$/.test(raw[1]) ? [raw[0].length - raw[1].length, raw[0].length] : null;
+  const letters =
+    raw && !/^\s*r\d+\s+r\d+\s*$/.test(raw[1])
+      ? [raw[0].length - raw[1].length, raw[0].length]
+      : null;
   let first = true; // a word here is an operation
   if (line.length > 2000) return found; // nobody reads it
   for (const match of line.matchAll(WORD)) {
