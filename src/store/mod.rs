@@ -46,6 +46,7 @@ pub use scripts::{Change, Due, Language, Origin, Script, ScriptRow};
 use objects::Objects;
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 use rusqlite_migration::{M, Migrations};
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -207,6 +208,8 @@ pub struct Store {
     objects: Objects,
     /// Of this opening: runs of another that never ended are abandoned.
     boot: String,
+    /// The last run of those that have ended before any other, and how many these are.
+    ended: Cell<(i64, i64)>,
 }
 
 impl Store {
@@ -232,8 +235,14 @@ impl Store {
             source => StoreError::Version { path: path.clone(), source },
         })?;
         let boot = uuid::Uuid::new_v4().to_string();
-        let mut store =
-            Store { connection, folder: folder.into(), path, objects: Objects::new(objects), boot };
+        let mut store = Store {
+            connection,
+            folder: folder.into(),
+            path,
+            objects: Objects::new(objects),
+            boot,
+            ended: Cell::default(),
+        };
         if store.one("SELECT 1 FROM infinite_map LIMIT 1", &[], |_| Ok(()))?.is_none() {
             store.write(|tx| map::begin(tx))?; // unless another has, meanwhile
         }
