@@ -109,14 +109,11 @@ impl StoreError {
     /// Whether there is no space left to write to; it may come back.
     pub fn is_full(&self) -> bool {
         match self {
-            StoreError::Database { source, .. } => match source {
-                rusqlite::Error::SqliteFailure(error, _) => {
-                    // The log's index grows by a write of its own, whose failure has another name.
-                    error.code == ErrorCode::DiskFull
-                        || error.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE
-                }
-                _ => false,
-            },
+            StoreError::Database { source: rusqlite::Error::SqliteFailure(error, _), .. } => {
+                // The log's index grows by a write of its own, whose failure has another name.
+                error.code == ErrorCode::DiskFull
+                    || error.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE
+            }
             StoreError::File { source, .. } => {
                 source.kind() == std::io::ErrorKind::StorageFull
                     || source.kind() == std::io::ErrorKind::QuotaExceeded
