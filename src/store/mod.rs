@@ -47,6 +47,7 @@ use objects::Objects;
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 use rusqlite_migration::{M, Migrations};
 use std::cell::Cell;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -303,7 +304,7 @@ impl Store {
     }
 
     /// Copies the database, whole and compact, while others use it. The copy gets its name when it is
-    /// complete, was found whole and is on the disk.
+    /// complete, was found whole and is on the disk; until then nothing of it is left where that fails.
     ///
     /// # Errors
     /// [`StoreError::Damaged`], [`StoreError::Database`], [`StoreError::File`].
@@ -313,10 +314,20 @@ impl Store {
         if part.exists() {
             std::fs::remove_file(&part).map_err(file)?; // of a backup that was cut short
         }
-        let name = part.to_string_lossy();
-        self.connection.execute("VACUUM INTO ?1", [&name]).map_err(|source| self.told(source))?;
-        retention::check(&part)?;
-        retention::sync(&part).and_then(|()| std::fs::rename(&part, to)).map_err(file)
+        let no_text = || std::io::Error::new(ErrorKind::InvalidInput, "its name is not UTF-8");
+        let name = part.to_str().ok_or_else(no_text).map_err(file)?;
+        let copied = self
+            .connection
+            .execute("VACUUM INTO ?1", [name])
+            .map_err(|source| self.told(source))
+            .and_then(|_| retention::check(&part))
+            .and_then(|()| {
+                retention::sync(&part).and_then(|()| std::fs::rename(&part, to)).map_err(file)
+            });
+        if copied.is_err() {
+            let _ = std::fs::remove_file(&part); // the disk may be full of it
+        }
+        copied
     }
 
     fn told(&self, source: rusqlite::Error) -> StoreError {

@@ -163,6 +163,10 @@ fn a_backup_is_made_once_a_day_and_seven_are_kept() {
     assert!(!backups.join("daemon-20200104.db").exists());
     assert!(backups.join("daemon-20200105.db").exists());
     check(&path).unwrap();
+    assert!(store.back_up(&folder.path().join("none/copy.db")).is_err());
+    fs::create_dir_all(folder.path().join("taken/copy.db")).unwrap();
+    assert!(store.back_up(&folder.path().join("taken/copy.db")).is_err());
+    assert!(!folder.path().join("taken/copy.part").exists());
     let copy = Connection::open(&path).unwrap();
     copy.execute_batch("DROP TRIGGER map_no_update; UPDATE infinite_map SET result = 'x'").unwrap();
     drop(copy);
