@@ -27,7 +27,7 @@ impl Clock for Fast<'_> {
     fn wait(&self, until: Duration, stop: &Stop) -> bool {
         self.now.set(until);
         self.left.set(self.left.get() - 1);
-        if self.left.get() % self.each == 0 {
+        if self.left.get().is_multiple_of(self.each) {
             (self.look.borrow_mut())();
         }
         self.left.get() == 0 || stop.asked()
