@@ -18,6 +18,15 @@ fn what_was_acknowledged_outlives_kill_9() {
     }
     let mut acknowledged = HashSet::new();
     for point in 0..points {
+        if random.u8(0..3) == 0 {
+            // While it begins: it opens the tables, and ends what the one before has left open.
+            let data = folder.path().to_str().unwrap();
+            let mut command = gvpie(&["up", "--addr", "127.0.0.1:0", "--data", data]);
+            let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+            let mut early = Process { child, url: String::new() };
+            thread::sleep(Duration::from_millis(random.u64(0..60)));
+            early.kill();
+        }
         let mut up = Process::up(folder.path(), "0.005");
         let after = Duration::from_millis(random.u64(0..300));
         thread::scope(|scope| {
