@@ -119,7 +119,7 @@ impl RunAnswer {
     /// Of a run of this name, of canvases of this size.
     ///
     /// # Errors
-    /// As [`picture`].
+    /// [`Problem::defect`]; there is no reason for one.
     pub fn new(
         ran: Ran,
         canvas: [u32; 2],
@@ -163,7 +163,7 @@ impl BatchAnswer {
     /// Of a run of this name, of canvases of this size.
     ///
     /// # Errors
-    /// As [`picture`].
+    /// [`Problem::defect`]; there is no reason for one.
     pub fn new(
         ran: Ran,
         canvas: [u32; 2],

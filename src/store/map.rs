@@ -2,7 +2,7 @@
 
 use super::{NOW, objects};
 use rusqlite::types::Value;
-use rusqlite::{Connection, OptionalExtension, named_params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, named_params};
 
 /// What the first row is chained to.
 pub const GENESIS: &str = "0000000000000000000000000000000000000000000000000000000000000000";
@@ -163,6 +163,27 @@ impl<'a> Chain<'a> {
         let (last, hash) = last.unwrap_or((0, GENESIS.into()));
         let now = tx.prepare_cached(&format!("SELECT {NOW}"))?.query_row([], |row| row.get(0))?;
         Ok(Chain { tx, now, last, hash })
+    }
+
+    /// Does what adds rows, all of them or none: where a rule of the tables forbids it, the rows that
+    /// came before stay.
+    pub fn attempt<T>(
+        &mut self,
+        work: impl FnOnce(&mut Self) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<rusqlite::Result<T>> {
+        let end = (self.last, self.hash.clone());
+        self.tx.prepare_cached("SAVEPOINT attempt")?.execute([])?;
+        let done = work(self);
+        let forbidden = matches!(&done, Err(error)
+            if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation));
+        if forbidden {
+            self.tx.prepare_cached("ROLLBACK TO attempt")?.execute([])?;
+            (self.last, self.hash) = end;
+        } else if done.is_err() {
+            return done.map(Ok); // of the disk, or such; SQLite may have ended the transaction
+        }
+        self.tx.prepare_cached("RELEASE attempt")?.execute([])?;
+        Ok(done)
     }
 
     /// Adds a row behind the last one, and returns its id.

@@ -116,8 +116,9 @@ impl Store {
         self.paged(page, &sql, &parameters, MetricRow::of, |row| row.id)
     }
 
-    /// Counts what there is, fast enough to be asked for every second: rows of runs and of the map are
-    /// never deleted, so that their last ones tell how many there are.
+    /// Counts what there is, fast enough to be asked for every second: rows of the map are never deleted,
+    /// so that the last one tells how many there are, nor are runs that have ended, so that each is
+    /// counted once.
     ///
     /// # Errors
     /// [`StoreError::Database`].
@@ -131,7 +132,7 @@ impl Store {
                 "SELECT count(*) FROM improvement_runs WHERE status <> 'ok' AND status = '{status}'"
             ))
         };
-        let runs = number("SELECT ifnull(max(id), 0) FROM improvement_runs")?;
+        let runs = self.count_runs()? as u64;
         let [runs_failed, runs_abandoned, runs_skipped, runs_running] = [
             of_status("failed")?,
             of_status("abandoned")?,
@@ -152,5 +153,24 @@ impl Store {
             map_rows: number("SELECT ifnull(max(id), 0) FROM infinite_map")?,
             cartridges: number("SELECT count(*) FROM cartridge_registry WHERE deleted_at IS NULL")?,
         })
+    }
+
+    /// Counts runs, of those that have ended before all that run only the ones that are not counted yet.
+    fn count_runs(&self) -> Result<i64> {
+        let number = |sql: &str, parameters: &[&dyn ToSql]| -> Result<i64> {
+            Ok(self.one(sql, parameters, |row| row.get(0))?.unwrap_or(0))
+        };
+        let last = number(
+            "SELECT ifnull(
+                (SELECT min(id) - 1 FROM improvement_runs
+                 WHERE status <> 'ok' AND status = 'running'),
+                (SELECT ifnull(max(id), 0) FROM improvement_runs))",
+            &[],
+        )?;
+        let (before, mut count) = self.ended.get();
+        let between = "SELECT count(*) FROM improvement_runs WHERE id > ?1 AND id <= ?2";
+        count += number(between, &[&before, &last])?;
+        self.ended.set((last.max(before), count));
+        Ok(count + number(between, &[&last.max(before), &i64::MAX])?)
     }
 }

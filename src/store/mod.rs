@@ -44,14 +44,51 @@ pub use runs::{Outcome, RunStatus, Started};
 pub use scripts::{Change, Due, Language, Origin, Script, ScriptRow};
 
 use objects::Objects;
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 use rusqlite_migration::{M, Migrations};
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// How the tables came to be what they are, a step a version.
 fn migrations() -> Migrations<'static> {
     Migrations::new(vec![M::up(include_str!("schema.sql"))])
+}
+
+/// Does what others may be in the way of that open a new store at the same time, and again, for two
+/// seconds at most, where it failed for a reason that may pass.
+fn patiently<T, E>(
+    mut work: impl FnMut() -> std::result::Result<T, E>,
+    passes: impl Fn(&E) -> bool,
+) -> std::result::Result<T, E> {
+    for attempt in 1..20 {
+        match work() {
+            Err(error) if passes(&error) => std::thread::sleep(Duration::from_millis(10 * attempt)),
+            told => return told,
+        }
+    }
+    work()
+}
+
+/// Sets up a connection, and brings the tables to this version.
+fn prepare(connection: &mut Connection) -> rusqlite_migration::Result<()> {
+    use rusqlite_migration::Error;
+    connection.busy_timeout(BUSY)?;
+    // It does not wait for others as statements do.
+    let busy = |error: &rusqlite::Error| error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy);
+    patiently(|| connection.pragma_update(None, "journal_mode", "WAL"), busy)?;
+    for (name, value) in [
+        ("foreign_keys", "ON"),
+        // Without it, INSERT OR REPLACE slips past the triggers that keep the map.
+        ("recursive_triggers", "ON"),
+        ("synchronous", "FULL"),
+        ("trusted_schema", "OFF"),
+    ] {
+        connection.pragma_update(None, name, value)?;
+    }
+    // Each looks before one of them makes the tables; the others then find them there.
+    let refused = |error: &Error| matches!(error, Error::RusqliteError { .. });
+    patiently(|| migrations().to_latest(connection), refused)
 }
 
 /// How long a writer waits for another.
@@ -171,6 +208,8 @@ pub struct Store {
     objects: Objects,
     /// Of this opening: runs of another that never ended are abandoned.
     boot: String,
+    /// The last run of those that have ended before any other, and how many these are.
+    ended: Cell<(i64, i64)>,
 }
 
 impl Store {
@@ -190,24 +229,23 @@ impl Store {
         let path = db.join("daemon.db");
         let told = |source| StoreError::Database { path: path.clone(), source };
         let mut connection = Connection::open(&path).map_err(told)?;
-        connection.busy_timeout(BUSY).map_err(told)?;
-        for (name, value) in [
-            ("journal_mode", "WAL"),
-            ("foreign_keys", "ON"),
-            // Without it, INSERT OR REPLACE slips past the triggers that keep the map.
-            ("recursive_triggers", "ON"),
-            ("synchronous", "FULL"),
-            ("trusted_schema", "OFF"),
-        ] {
-            connection.pragma_update(None, name, value).map_err(told)?;
-        }
-        migrations()
-            .to_latest(&mut connection)
-            .map_err(|source| StoreError::Version { path: path.clone(), source })?;
+        prepare(&mut connection).map_err(|source| match source {
+            // Without the statement, which is the whole schema.
+            rusqlite_migration::Error::RusqliteError { err, .. } => told(err),
+            source => StoreError::Version { path: path.clone(), source },
+        })?;
         let boot = uuid::Uuid::new_v4().to_string();
-        let mut store =
-            Store { connection, folder: folder.into(), path, objects: Objects::new(objects), boot };
-        store.write(|tx| map::begin(tx))?;
+        let mut store = Store {
+            connection,
+            folder: folder.into(),
+            path,
+            objects: Objects::new(objects),
+            boot,
+            ended: Cell::default(),
+        };
+        if store.one("SELECT 1 FROM infinite_map LIMIT 1", &[], |_| Ok(()))?.is_none() {
+            store.write(|tx| map::begin(tx))?; // unless another has, meanwhile
+        }
         Ok(store)
     }
 

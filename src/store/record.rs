@@ -184,13 +184,16 @@ impl Store {
     pub fn record_runs(&mut self, runs: &[Finished]) -> Result<Vec<Result<Recorded>>> {
         let large = runs.iter().map(|run| Large::keep(&self.objects, run));
         let large = large.collect::<Result<Vec<Large>>>()?;
-        let boot = self.boot.clone();
+        let (boot, path) = (self.boot.clone(), self.path.clone());
         self.write(|tx| {
             let mut chain = Chain::of(tx)?;
             let mut told = Vec::with_capacity(runs.len());
             let (mut asked, mut total) = (0_u64, 0.0);
             for (run, large) in runs.iter().zip(&large) {
-                let recorded = record(&mut chain, run, large, &boot)?;
+                let recorded = match chain.attempt(|chain| record(chain, run, large, &boot))? {
+                    Ok(recorded) => recorded,
+                    Err(source) => Err(StoreError::Database { path: path.clone(), source }),
+                };
                 if run.script.is_none() && recorded.is_ok() {
                     asked += 1;
                     total += run.outcome.duration as f64;

@@ -206,3 +206,20 @@ fn what_is_no_store_is_refused() {
         assert!(matches!(store.add_script(&bad), Err(StoreError::Value { .. })), "{}", bad.name);
     }
 }
+
+#[test]
+fn many_may_open_a_new_store_at_once() {
+    for _ in 0..5 {
+        let folder = tempfile::tempdir().unwrap();
+        std::thread::scope(|scope| {
+            for number in 0..8 {
+                let path = folder.path();
+                scope.spawn(move || {
+                    let mut store = Store::open(path).unwrap();
+                    store.add_script(&script(&format!("s{number}"), "HALT")).unwrap();
+                });
+            }
+        });
+        assert_eq!(rows(&Store::open(folder.path()).unwrap()), 9);
+    }
+}

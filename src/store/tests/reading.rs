@@ -190,3 +190,47 @@ fn the_plane_is_read_by_region_and_the_map_as_lines() {
     let Verdict::Whole { rows, head } = store.verify().unwrap() else { panic!("broken") };
     assert_eq!((rows, json!(head)), (5, lines[4]["row_hash"].clone()));
 }
+
+#[test]
+fn rows_inserted_by_hand_are_read_everywhere() {
+    let (_folder, mut store) = store();
+    store
+        .connection
+        .execute_batch(
+            "INSERT INTO development_goals (goal, created_at) VALUES ('g', datetime('now'));
+             INSERT INTO development_goals (goal, created_at, spec_json, best_map_id)
+                VALUES ('h', date('now'), '[1e400]', 1);
+             INSERT INTO improvement_scripts (name, lang, code, created_at, goal_id, interval_s)
+                VALUES ('s', 'pixel', 'HALT', datetime('now'), 1, 1e300);
+             INSERT INTO improvement_scripts (name, lang, code, created_at)
+                VALUES ('t', 'python', '', 'today');
+             INSERT INTO improvement_runs (started_at, finished_at, run_uuid, boot_id, status,
+                code_sha256) VALUES (datetime('now'), datetime('now'), 'u', '', 'ok', '');
+             INSERT INTO improvement_runs (script_id, started_at, run_uuid, boot_id, status,
+                code_sha256) VALUES (1, datetime('now'), 'v', '', 'running', '');
+             INSERT INTO cartridge_registry (path, kind, checksum, created_at, slug)
+                VALUES ('cartridges/x', 'prompt', hex(zeroblob(32)), datetime('now'), 'x');
+             INSERT INTO system_metrics (timestamp, metric_name, metric_value)
+                VALUES (datetime('now'), 'm', 1);",
+        )
+        .unwrap();
+    let page = Page::default();
+    let goals = store.goals(false, page).unwrap().items;
+    assert_eq!((goals.len(), goals[0].priority, goals[0].spec.is_none()), (2, 5, true));
+    assert_eq!(goals[1].spec, Some(Value::String("[1e400]".into())));
+    let scripts = store.scripts(page).unwrap().items;
+    assert_eq!((scripts.len(), scripts[0].goal_id, &scripts[0].last), (2, Some(1), &None));
+    let runs = store.runs(&RunFilter::default(), page).unwrap().items;
+    assert_eq!((runs.len(), runs[0].success, runs[1].map_id), (2, None, None));
+    let cartridges = store.cartridges(page).unwrap().items;
+    assert_eq!((cartridges[0].name.as_str(), cartridges[0].width), ("x", None));
+    assert_eq!(store.metrics(&MetricFilter::default(), page).unwrap().items[0].grain, "raw");
+    assert_eq!(store.due(9).unwrap().len(), 2);
+    run(&mut store, RunStatus::Ok);
+    run(&mut store, RunStatus::Skipped);
+    assert_eq!(store.due(9).unwrap().len(), 2, "an interval that no clock has is none");
+    assert_eq!(store.abandon_runs(1).unwrap(), 1);
+    store.tidy(&Keep::default()).unwrap();
+    store.change_goal(1, Some(true), Some(1)).unwrap();
+    rows(&store);
+}

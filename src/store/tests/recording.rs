@@ -50,6 +50,21 @@ fn a_name_that_is_taken_keeps_only_its_own_run_out() {
 }
 
 #[test]
+fn a_script_that_cannot_be_counted_keeps_only_its_own_run_out() {
+    let (_folder, mut store) = store();
+    store.add_script(&script("one", "HALT")).unwrap();
+    let full = "UPDATE improvement_scripts SET run_count = 9223372036854775807";
+    store.connection.execute(full, []).unwrap();
+    let due = store.due(1).unwrap().remove(0);
+    let of_script = Finished::of(due, 1, outcome(RunStatus::Ok));
+    let told = store.record_runs(&[asked("HALT"), of_script, asked("NOP")]).unwrap();
+    let right: Vec<bool> = told.iter().map(Result::is_ok).collect();
+    assert_eq!(right, [true, false, true]);
+    assert_eq!(number(&store, "SELECT count(*) FROM improvement_runs"), 2);
+    assert_eq!(rows(&store), 4);
+}
+
+#[test]
 fn long_outputs_and_programs_are_objects() {
     let (_folder, mut store) = store();
     let long = "y".repeat(INLINE + 1);

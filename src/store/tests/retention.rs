@@ -219,6 +219,32 @@ fn clocks_that_jump_break_nothing_and_leave_nobody_waiting() {
 }
 
 #[test]
+fn runs_are_counted_while_others_run_and_vanish() {
+    let (_folder, mut store) = store();
+    store.add_script(&script("one", "HALT")).unwrap();
+    let due = store.due(1).unwrap().remove(0);
+    let counted = |store: &Store| {
+        let counts = store.counts().unwrap();
+        assert_eq!(counts.runs as i64, number(store, "SELECT count(*) FROM improvement_runs"));
+        (counts.runs, counts.runs_ok)
+    };
+    let first = store.begin_run(&due).unwrap();
+    let second = store.begin_run(&due).unwrap();
+    run(&mut store, RunStatus::Ok);
+    assert_eq!(counted(&store), (3, 1));
+    assert!(store.release_run(&second).unwrap());
+    assert_eq!(counted(&store), (2, 1));
+    assert!(store.end_run(&first, &due, 1, &outcome(RunStatus::Ok)).unwrap());
+    assert_eq!((counted(&store), counted(&store)), ((2, 2), (2, 2)));
+    let last = store.begin_run(&due).unwrap();
+    assert_eq!(counted(&store), (3, 2));
+    assert!(store.release_run(&last).unwrap());
+    assert_eq!(counted(&store), (2, 2));
+    run(&mut store, RunStatus::Failed);
+    assert_eq!(counted(&store), (3, 2));
+}
+
+#[test]
 fn counts_are_those_of_the_rows() {
     let (_folder, mut store) = store();
     assert_eq!(store.counts().unwrap(), Counts { map_rows: 1, ..Counts::default() });
