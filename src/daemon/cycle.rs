@@ -232,8 +232,7 @@ impl<'a> Daemon<'a> {
         tracing::debug!(script = script.name, run = uuid, status, "recorded");
         let data = json!({
             "run_uuid": uuid,
-            "script": script.id,
-            "task": script.name,
+            "script": script.name,
             "status": status,
             "backend": outcome.backend,
             "duration_ms": outcome.duration,

@@ -4,7 +4,8 @@ use super::map::{Chain, Entry, Kind};
 use super::runs::{Started, newest};
 use super::scripts::Due;
 use super::{NOW, Result, Store, StoreError};
-use rusqlite::{ErrorCode, OptionalExtension, params};
+use rusqlite::{ErrorCode, OptionalExtension, Row, params};
+use std::io;
 
 impl Store {
     /// Takes a claim back: what was claimed was refused before it was run, by an API that is busy, so that
@@ -35,33 +36,37 @@ impl Store {
         iteration: i64,
         why: &str,
     ) -> Result<bool> {
+        let open = Open {
+            id: run.id,
+            uuid: run.uuid.clone(),
+            script: Some(script.id),
+            name: Some(script.name.clone()),
+            code_sha256: script.code_sha256.clone(),
+        };
+        self.write(|tx| abandon(&mut Chain::of(tx)?, open, iteration, Some(why)))
+    }
+
+    /// Ends runs that another opening of the store began and never ended; their scripts are due again.
+    /// How many there were.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub fn abandon_runs(&mut self, iteration: i64) -> Result<usize> {
+        let boot = self.boot.clone();
         self.write(|tx| {
-            let ended = tx.execute(
-                &format!(
-                    "UPDATE improvement_runs SET status = 'abandoned', finished_at = {NOW}, success = 0,
-                        backend = 'none', stderr = ?2 WHERE id = ?1 AND status = 'running'"
-                ),
-                params![run.id, why],
-            )?;
-            if ended == 0 {
-                return Ok(false);
+            let open: Vec<Open> = tx
+                .prepare(
+                    "SELECT r.id, r.run_uuid, r.script_id, s.name, r.code_sha256
+                     FROM improvement_runs r LEFT JOIN improvement_scripts s ON s.id = r.script_id
+                     WHERE r.status = 'running' AND r.boot_id <> ?1 ORDER BY r.id",
+                )?
+                .query_map([&boot], Open::of)?
+                .collect::<rusqlite::Result<_>>()?;
+            let (mut chain, count) = (Chain::of(tx)?, open.len());
+            for run in open {
+                abandon(&mut chain, run, iteration, None)?;
             }
-            tx.execute(
-                "UPDATE improvement_scripts SET next_run_at = NULL WHERE id = ?1",
-                [script.id],
-            )?;
-            let result =
-                serde_json::json!({ "run": run.uuid, "status": "abandoned", "error": why });
-            Chain::of(tx)?.append(&Entry {
-                task: Some(script.name.clone()),
-                result: Some(result.to_string()),
-                parent: newest(tx, script.id, run.id)?,
-                run: Some(run.id),
-                code_sha256: Some(script.code_sha256.clone()),
-                place: [iteration, script.id],
-                ..Entry::new(Kind::Abandoned, iteration)
-            })?;
-            Ok(true)
+            Ok(count)
         })
     }
 
@@ -105,6 +110,60 @@ impl Store {
     }
 }
 
+/// A run that has not ended.
+struct Open {
+    id: i64,
+    uuid: String,
+    script: Option<i64>,
+    name: Option<String>,
+    code_sha256: String,
+}
+
+impl Open {
+    fn of(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Open {
+            id: row.get(0)?,
+            uuid: row.get(1)?,
+            script: row.get(2)?,
+            name: row.get(3)?,
+            code_sha256: row.get(4)?,
+        })
+    }
+}
+
+/// Ends a run for which nothing can be said, has its script be due, and tells the map; whether it was
+/// still running.
+fn abandon(
+    chain: &mut Chain<'_>,
+    run: Open,
+    iteration: i64,
+    why: Option<&str>,
+) -> rusqlite::Result<bool> {
+    let tx = chain.tx;
+    let ended = tx.execute(
+        "UPDATE improvement_runs SET status = 'abandoned', finished_at = ?2, success = 0,
+            backend = 'none', stderr = ?3 WHERE id = ?1 AND status = 'running'",
+        params![run.id, chain.now, why],
+    )?;
+    if ended == 0 {
+        return Ok(false);
+    }
+    let due = "UPDATE improvement_scripts SET next_run_at = NULL WHERE id = ?1";
+    tx.execute(due, [run.script])?;
+    let result = serde_json::json!({ "run": run.uuid, "status": "abandoned", "error": why });
+    let parent = run.script.map_or(Ok(None), |script| newest(tx, script, run.id))?;
+    chain.append(&Entry {
+        task: run.name,
+        result: Some(result.to_string()),
+        parent,
+        run: Some(run.id),
+        code_sha256: Some(run.code_sha256),
+        place: [iteration, run.script.unwrap_or(0)],
+        ..Entry::new(Kind::Abandoned, iteration)
+    })?;
+    Ok(true)
+}
+
 impl StoreError {
     /// Whether there is no space left to write to; it may come back.
     pub fn is_full(&self) -> bool {
@@ -115,8 +174,7 @@ impl StoreError {
                     || error.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE
             }
             StoreError::File { source, .. } => {
-                source.kind() == std::io::ErrorKind::StorageFull
-                    || source.kind() == std::io::ErrorKind::QuotaExceeded
+                matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
             }
             _ => false,
         }

@@ -1,6 +1,6 @@
 //! Runs: begun in one transaction, ended in another, recorded exactly once.
 
-use super::map::{Chain, Entry, Kind};
+use super::map::Chain;
 use super::record::{Finished, Large, ended};
 use super::scripts::Due;
 use super::{NOW, Result, Store};
@@ -80,9 +80,6 @@ impl Outcome {
         }
     }
 }
-
-/// A run that has not ended: its row, its name, its script, the name of that, its program's hash.
-type Open = (i64, String, Option<i64>, Option<String>, String);
 
 /// Seconds before the first script that failed is tried again, and at most.
 pub(super) const BACKOFF: [f64; 2] = [10.0, 3600.0];
@@ -167,56 +164,6 @@ impl Store {
                 ended(&mut chain, run.id, &finished, &large, spread)?;
             }
             Ok(changed == 1)
-        })
-    }
-
-    /// Ends runs that another opening of the store began and never ended; their scripts are due again.
-    /// How many there were.
-    ///
-    /// # Errors
-    /// [`StoreError::Database`](super::StoreError::Database).
-    pub fn abandon_runs(&mut self, iteration: i64) -> Result<usize> {
-        let boot = self.boot.clone();
-        self.write(|tx| {
-            let mut open = tx.prepare(
-                "SELECT r.id, r.run_uuid, r.script_id, s.name, r.code_sha256 FROM improvement_runs r
-                 LEFT JOIN improvement_scripts s ON s.id = r.script_id
-                 WHERE r.status = 'running' AND r.boot_id <> ?1 ORDER BY r.id",
-            )?;
-            let mut chain = Chain::of(tx)?;
-            let open: Vec<Open> = open
-                .query_map([&boot], |r| {
-                    Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?, r.get(4)?))
-                })?
-                .collect::<rusqlite::Result<_>>()?;
-            for (id, uuid, script, name, code) in &open {
-                tx.execute(
-                    &format!(
-                        "UPDATE improvement_runs SET status = 'abandoned', finished_at = {NOW},
-                            success = 0, backend = 'none' WHERE id = ?1"
-                    ),
-                    [id],
-                )?;
-                tx.execute(
-                    "UPDATE improvement_scripts SET next_run_at = NULL WHERE id = ?1",
-                    [script],
-                )?;
-                let result = serde_json::json!({ "run": uuid, "status": "abandoned" });
-                let parent = match script {
-                    Some(script) => newest(tx, *script, *id)?,
-                    None => None,
-                };
-                chain.append(&Entry {
-                    task: name.clone(),
-                    result: Some(result.to_string()),
-                    parent,
-                    run: Some(*id),
-                    code_sha256: Some(code.clone()),
-                    place: [iteration, script.unwrap_or(0)],
-                    ..Entry::new(Kind::Abandoned, iteration)
-                })?;
-            }
-            Ok(open.len())
         })
     }
 }

@@ -5,6 +5,9 @@ use crate::effort::Effort;
 use std::collections::HashSet;
 use std::thread;
 
+/// Some milliseconds, so that a kill may fall into them.
+const LONG: &str = "LDI r0 60000\nmore: DJNZ r0 more\nHALT\n";
+
 #[test]
 fn what_was_acknowledged_outlives_kill_9() {
     let effort = Effort::of_environment();
@@ -13,11 +16,19 @@ fn what_was_acknowledged_outlives_kill_9() {
     println!("{} points; again: {}", points, effort.again(seed));
     let mut random = fastrand::Rng::with_seed(seed);
     let folder = folder();
-    for name in ["one", "two", "three"] {
-        insert(folder.path(), name, HELLO);
-    }
+    insert(folder.path(), "short", HELLO);
+    insert(folder.path(), "long", LONG);
     let mut acknowledged = HashSet::new();
     for point in 0..points {
+        if random.u8(0..3) == 0 {
+            // While it begins: it opens the tables, and ends what the one before has left open.
+            let data = folder.path().to_str().unwrap();
+            let mut command = gvpie(&["up", "--addr", "127.0.0.1:0", "--data", data]);
+            let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+            let mut early = Process { child, url: String::new() };
+            thread::sleep(Duration::from_millis(random.u64(0..60)));
+            early.kill();
+        }
         let mut up = Process::up(folder.path(), "0.005");
         let after = Duration::from_millis(random.u64(0..300));
         thread::scope(|scope| {
@@ -80,9 +91,8 @@ fn a_server_that_is_killed_takes_no_run_with_it() {
     println!("{points} points; again: {}", effort.again(seed));
     let mut random = fastrand::Rng::with_seed(seed);
     let folder = folder();
-    for name in ["one", "two", "three"] {
-        insert(folder.path(), name, HELLO);
-    }
+    insert(folder.path(), "short", HELLO);
+    insert(folder.path(), "long", LONG);
     let mut server = Process::serve(folder.path());
     let url = server.url.clone();
     let data = folder.path().to_str().unwrap();
