@@ -88,6 +88,17 @@ export function settled(ms, act) {
   };
 }
 
+/** Calls `act` this many milliseconds after the first of many calls, however many follow. */
+export function within(ms, act) {
+  let timer = 0;
+  return () => {
+    timer ||= setTimeout(() => {
+      timer = 0;
+      act();
+    }, ms);
+  };
+}
+
 /** A list of names and values in place of what `list` shows; `null` leaves a row out. */
 export function figures(list, rows) {
   const row = ([name, value, kind]) =>

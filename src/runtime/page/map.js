@@ -1,7 +1,7 @@
 // The map: every run there ever was, and what came from what.
 
 import { address, get, report } from "./api.js";
-import { ago, by, count, el, settled, several } from "./dom.js";
+import { ago, by, count, el, settled, several, within } from "./dom.js";
 import { on } from "./events.js";
 import { Plane } from "./plane.js";
 import { edit } from "./program.js";
@@ -246,7 +246,7 @@ export const view = {
         "Click a square, or step through them with , and . to see what it is and what it came from.",
       ),
     );
-    const news = settled(600, () => (following ? latest() : load()).catch(report));
+    const news = within(600, () => (following ? latest() : load()).catch(report));
     on(["run", "cycle"], () => !by("view-map").hidden && news());
     document.addEventListener("theme", colours);
   },

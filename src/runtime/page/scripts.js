@@ -1,7 +1,7 @@
 // The daemon's scripts: what they drew last, how they fare, and new ones.
 
 import { address, filled, get, paged, patch, post, report } from "./api.js";
-import { ago, by, count, duration, el, folding, refill, settled, several } from "./dom.js";
+import { ago, by, count, duration, el, folding, refill, several, within } from "./dom.js";
 import { on } from "./events.js";
 import { edit, text } from "./program.js";
 
@@ -207,7 +207,7 @@ export const view = {
       by("script-form").elements.code.value = text();
       by("script-form").elements.lang.value = "pixel";
     });
-    const again = settled(400, () => refresh());
+    const again = within(400, () => refresh());
     on(["run", "script", "cycle"], (data, kind) => {
       if (!by("view-scripts").hidden && (kind !== "run" || data.script)) again();
     });

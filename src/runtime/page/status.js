@@ -1,7 +1,7 @@
 // How the server fares, and what happens.
 
 import { get, report } from "./api.js";
-import { ago, by, count, duration, el, figures, settled, several } from "./dom.js";
+import { ago, by, count, duration, el, figures, several, within } from "./dom.js";
 import { on, onState } from "./events.js";
 
 /** Events that are kept in sight. */
@@ -93,7 +93,7 @@ export const view = {
     by("feed").append(
       el("li", { class: "none" }, "Nothing has happened since this page was opened."),
     );
-    const soon = settled(250, refresh);
+    const soon = within(250, refresh);
     on(["run", "cycle", "script", "cartridge", "notice"], (data, kind) => {
       add(data, kind);
       if (kind === "cycle" && latest) {

@@ -1,7 +1,7 @@
 // Cartridges as a wall of pictures.
 
 import { address, paged, post, remove, report } from "./api.js";
-import { by, count, duration, el, refill, settled, several } from "./dom.js";
+import { by, count, duration, el, refill, several, within } from "./dom.js";
 import { on } from "./events.js";
 import { open } from "./program.js";
 import { paint } from "./screen.js";
@@ -148,7 +148,7 @@ export const view = {
   title: "Cartridges",
   start() {
     list = paged(() => "/api/cartridges", by("wall-more"), fill);
-    const again = settled(300, () => view.show());
+    const again = within(300, () => view.show());
     on(["cartridge"], () => !by("view-cartridges").hidden && again());
   },
   show() {
