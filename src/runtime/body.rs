@@ -71,11 +71,31 @@ fn as_integers(value: &mut Value) -> bool {
     }
 }
 
+/// Bytes of a body that is taken whether a route wants it or not.
+const SMALL: u64 = 64 << 10;
+
+/// A request whose body is here already if it is small. A connection that is closed on what nobody has
+/// read is reset, and the answer may be lost on its way.
+///
+/// # Errors
+/// As for any body.
+pub async fn taken(request: Request) -> Result<Request, Problem> {
+    if !matches!(announced(&request), Some(1..=SMALL)) {
+        return Ok(request);
+    }
+    let (parts, body) = request.into_parts();
+    let bytes = read(Request::from_parts(parts.clone(), body), SMALL as usize).await?;
+    Ok(Request::from_parts(parts, bytes.into()))
+}
+
+/// How long the body is, as its head says.
+fn announced(request: &Request) -> Option<u64> {
+    request.headers().get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
 /// A body of so many bytes at most. One that says that it is larger is not read.
 async fn read(request: Request, most: usize) -> Result<Bytes, Problem> {
-    let said = request.headers().get(header::CONTENT_LENGTH);
-    let said = said.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    if said.is_some_and(|length| length > most as u64) {
+    if announced(&request).is_some_and(|length| length > most as u64) {
         return Err(Problem::too_large(most));
     }
     let whole = async {

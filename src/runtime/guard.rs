@@ -1,6 +1,7 @@
 //! Who may ask: requests for this server, from its own pages or from programs, with its token if it has one.
 
 use super::App;
+use super::body;
 use super::problem::Problem;
 use axum::extract::{Query, Request, State};
 use axum::http::{HeaderValue, Uri, header};
@@ -90,9 +91,9 @@ fn asked(uri: &Uri) -> Option<String> {
 pub async fn guard(State(app): State<App>, request: Request, next: Next) -> Response {
     let began = Instant::now();
     let (method, path) = (request.method().clone(), request.uri().path().to_string());
-    let mut response = match app.guard.check(&request) {
-        Ok(()) => next.run(request).await,
-        Err(problem) => problem.into_response(),
+    let mut response = match (app.guard.check(&request), body::taken(request).await) {
+        (Ok(()), Ok(request)) => next.run(request).await,
+        (Err(problem), _) | (_, Err(problem)) => problem.into_response(),
     };
     let headers = response.headers_mut();
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));

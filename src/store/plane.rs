@@ -113,6 +113,8 @@ pub struct Place {
     pub iteration: i64,
     /// What was to be done.
     pub task_description: Option<String>,
+    /// How the run of it ended; null for what is no run.
+    pub status: Option<String>,
 }
 
 /// A part of the map's plane, its edges included.
@@ -188,7 +190,8 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`].
     pub fn region(&self, region: Region, most: u32) -> Result<Vec<Place>> {
-        let sql = "SELECT id, x, y, kind, parent_iteration, parent_b, iteration, task_description
+        let sql = "SELECT id, x, y, kind, parent_iteration, parent_b, iteration, task_description,
+                (SELECT status FROM improvement_runs r WHERE r.id = run_id)
              FROM infinite_map WHERE x BETWEEN ?1 AND ?2 AND y BETWEEN ?3 AND ?4
              ORDER BY id DESC LIMIT ?5";
         let Region { x0, y0, x1, y1 } = region;
@@ -203,6 +206,7 @@ impl Store {
                     parent_b: row.get(5)?,
                     iteration: row.get(6)?,
                     task_description: row.get(7)?,
+                    status: row.get(8)?,
                 })
             };
             let edges = [x0, x1, y0, y1, most.into()];

@@ -3,7 +3,7 @@
 import { address, get, report } from "./api.js";
 import { ago, by, count, el, settled, several, within } from "./dom.js";
 import { on } from "./events.js";
-import { Plane } from "./plane.js";
+import { Plane, look } from "./plane.js";
 import { edit } from "./program.js";
 import { names } from "./scripts.js";
 
@@ -55,7 +55,7 @@ async function load() {
 
 /** The kinds that are on the plane, in their colours, which the plane takes from here. */
 function legend() {
-  const kinds = [...new Set([...rows.values()].map((row) => row.kind))].sort();
+  const kinds = [...new Set([...rows.values()].map(look))].sort();
   const shown = [...by("legend").children].map((item) => item.dataset.kind);
   if (kinds.join() !== shown.join()) {
     by("legend").replaceChildren(

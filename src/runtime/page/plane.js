@@ -17,6 +17,9 @@ function step(range, most) {
   return [1, 2, 5, 10].map((factor) => factor * power).find((size) => size >= least);
 }
 
+/** What a row looks like: its kind, but that runs which failed are told from others. */
+export const look = (row) => (row.kind === "run" && row.status === "failed" ? "failed run" : row.kind);
+
 export class Plane {
   #canvas;
   #rows = new Map();
@@ -244,7 +247,7 @@ export class Plane {
     for (const row of this.#rows.values()) {
       const [x, y, w, h] = this.#box(row);
       if (x > width || y > height || x + w < LEFT || y + h < 0) continue;
-      pen.fillStyle = this.#style.kinds?.[row.kind] ?? this.#style.dim;
+      pen.fillStyle = this.#style.kinds?.[look(row)] ?? this.#style.dim;
       pen.fillRect(x, y, w, h);
       if (!this.kin.has(row.id)) continue;
       pen.strokeStyle = this.#style.text;

@@ -82,7 +82,7 @@ fn scripts_are_added_run_and_switched() {
         (&json!(1), &json!(true), &Value::Null)
     );
     served.get("/api/scripts/1/canvas.png").problem(404);
-    let run = served.ask("POST", "/api/scripts/1/run", None).json(200);
+    let run = served.ask("POST", "/api/scripts/1/run", Some("a body that nobody wants")).json(200);
     assert_eq!(run["success"], true);
     let row = served.get("/api/scripts/1").json(200);
     assert_eq!((&row["run_count"], &row["success_count"]), (&json!(1), &json!(1)));
@@ -148,6 +148,7 @@ fn goals_are_set_and_reached_and_the_map_tells() {
     assert_eq!(served.get("/api/map?kind=goal").json(200)["items"].as_array().unwrap().len(), 2);
     let region = served.get("/api/map/region?x0=0&y0=1&x1=0&y1=1").json(200);
     assert_eq!(region["items"].as_array().unwrap().len(), 3, "{region}");
+    assert_eq!(region["items"][0]["status"], "ok");
     let verified = served.get("/api/map/verify").json(200);
     assert_eq!((&verified["whole"], &verified["rows"]), (&json!(true), &json!(6)));
     served.get("/api/map/77").problem(404);
