@@ -147,6 +147,8 @@ impl Queue {
     /// A [`Problem`]: the queue is full, there is no device, what the library refuses.
     pub async fn run(&self, work: Work, place: Place) -> Answer {
         let place = if place == Place::Any { self.own } else { place };
+        // Whoever names the device means a kernel, however few machines there are.
+        let work = Work { on_gpu: place == Place::Device, ..work };
         let on_device = match place {
             Place::Host => false,
             Place::Device => match self.known().await {
@@ -358,6 +360,16 @@ mod tests {
         assert_eq!((last.backend(), last.canvas_sha256.clone()), ("cpu", first.canvas_sha256));
         assert!(last.notice.unwrap().ends_with("it was run on the CPU"));
         assert!(matches!(queue.adapter(), Adapter::None(_)));
+    }
+
+    #[test]
+    fn what_runs_anywhere_runs_on_the_gpu_where_the_server_says_so() {
+        let queue = Queue::with(Place::Device, Box::new(gpu)).unwrap();
+        let work = Work { on_gpu: false, ..work("TXT 1 1 here\nHALT") };
+        let run = |place| runtime().block_on(queue.run(work.clone(), place)).unwrap();
+        let (any, host) = (run(Place::Any), run(Place::Host));
+        assert_eq!((any.backend(), host.backend()), ("gpu", "cpu"));
+        assert_eq!(any.canvas_sha256, host.canvas_sha256);
     }
 
     #[test]
