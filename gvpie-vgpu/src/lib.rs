@@ -1,0 +1,6 @@
+//! A WGSL compute device in software: any compute kernel without a GPU or a driver, and its races found.
+//!
+//! WGSL → naga → [`ir`] → an interpreter in lock step (the reference, and the sanitizer) or machine code.
+#![warn(missing_docs)]
+
+pub mod ir;
