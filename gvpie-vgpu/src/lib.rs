@@ -3,4 +3,12 @@
 //! WGSL → naga → [`ir`] → an interpreter in lock step (the reference, and the sanitizer) or machine code.
 #![warn(missing_docs)]
 
+mod error;
 pub mod ir;
+mod lower;
+mod module;
+mod scan;
+
+pub use error::{Error, Result};
+pub use module::Module;
+pub use scan::Limits;
