@@ -3,5 +3,12 @@
 //! WGSL → naga → [`ir`] → an interpreter in lock step (the reference, and the sanitizer) or machine code.
 #![warn(missing_docs)]
 
+pub mod device;
+mod interp;
 pub mod ir;
 pub mod numerics;
+#[cfg(test)]
+mod sketch;
+
+pub use device::{Bindings, Buffer, Device, Options, Pipeline};
+pub use interp::RunError;
