@@ -15,6 +15,7 @@
 //!   function that was inlined is a [`Node::Scope`].
 
 pub(crate) mod print;
+pub(crate) mod rewrite;
 #[cfg(test)]
 mod tests;
 mod verify;
@@ -500,46 +501,6 @@ impl Op {
             Op::TextureLoad { at, level, .. } => at.iter().chain(level).for_each(|v| see(*v)),
             Op::TextureStore { at, value, .. } => at.iter().chain(value).for_each(|v| see(*v)),
             Op::TextureSize { level, .. } => level.iter().for_each(|v| see(*v)),
-        }
-    }
-
-    /// Calls `change` with each value that it takes, to have it take another.
-    pub fn operands_mut(&mut self, mut change: impl FnMut(&mut Value)) {
-        let place = |place: &mut Place, change: &mut dyn FnMut(&mut Value)| {
-            place.terms.iter_mut().for_each(|(value, _)| change(value));
-        };
-        match self {
-            Op::Const(_) | Op::Builtin(_) | Op::Get(_) | Op::Length(_) => {}
-            Op::Unary(_, a)
-            | Op::Convert(a)
-            | Op::Bitcast(a)
-            | Op::UnpackHalf(a)
-            | Op::Frexp(a)
-            | Op::Set(_, a)
-            | Op::Bound(a, _)
-            | Op::Ballot(a) => change(a),
-            Op::Binary(_, a, b) | Op::Compare(_, a, b) | Op::PackHalf(a, b) | Op::Ldexp(a, b) => {
-                change(a);
-                change(b);
-            }
-            Op::Fma(a, b, c) | Op::Select(a, b, c) => [a, b, c].into_iter().for_each(change),
-            Op::Load(at) => place(at, &mut change),
-            Op::Store(at, a) => {
-                place(at, &mut change);
-                change(a);
-            }
-            Op::Atomic { place: at, value, compare, .. } => {
-                place(at, &mut change);
-                change(value);
-                compare.iter_mut().for_each(change);
-            }
-            Op::Together(_, a, b) => {
-                change(a);
-                b.iter_mut().for_each(change);
-            }
-            Op::TextureLoad { at, level, .. } => at.iter_mut().chain(level).for_each(change),
-            Op::TextureStore { at, value, .. } => at.iter_mut().chain(value).for_each(change),
-            Op::TextureSize { level, .. } => level.iter_mut().for_each(change),
         }
     }
 }
