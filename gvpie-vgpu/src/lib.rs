@@ -3,12 +3,19 @@
 //! WGSL → naga → [`ir`] → an interpreter in lock step (the reference, and the sanitizer) or machine code.
 #![warn(missing_docs)]
 
+pub mod device;
 mod error;
+mod interp;
 pub mod ir;
 mod lower;
 mod module;
+pub mod numerics;
 mod scan;
+#[cfg(test)]
+mod sketch;
 
+pub use device::{Bindings, Buffer, Device, Options, Pipeline};
 pub use error::{Error, Result};
+pub use interp::RunError;
 pub use module::Module;
 pub use scan::Limits;

@@ -1,0 +1,193 @@
+//! Why a kernel does not run, or not to its end.
+
+use crate::ir::{self, Span};
+use std::time::Duration;
+
+/// What was wrong with a dispatch, or went wrong in it.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// The kernel breaks a rule of the IR.
+    #[error("the kernel is not sound: {0}")]
+    Kernel(Box<ir::Fault>),
+    /// The kernel nests deeper than an executor follows.
+    #[error("the kernel nests deeper than {limit} constructs")]
+    Nesting {
+        /// Constructs within one another, at most.
+        limit: usize,
+    },
+    /// The kernel needs what this device has not.
+    #[error("{what} is not supported")]
+    Unsupported {
+        /// What it is.
+        what: String,
+    },
+    /// Nothing is bound where the kernel has a binding.
+    #[error("@group({group}) @binding({binding}) {name}: expected a buffer, found nothing bound")]
+    Missing {
+        /// `@group`.
+        group: u32,
+        /// `@binding`.
+        binding: u32,
+        /// As the source calls it.
+        name: String,
+    },
+    /// The kernel has no such binding.
+    #[error("@group({group}) @binding({binding}): a buffer is bound, the kernel has none there")]
+    Unknown {
+        /// `@group`.
+        group: u32,
+        /// `@binding`.
+        binding: u32,
+    },
+    /// Two are bound at one place.
+    #[error("@group({group}) @binding({binding}) is bound twice")]
+    Twice {
+        /// `@group`.
+        group: u32,
+        /// `@binding`.
+        binding: u32,
+    },
+    /// What is bound is shorter than the kernel's least.
+    #[error(
+        "@group({group}) @binding({binding}) {name}: expected {expected} bytes at least, found {found}"
+    )]
+    TooSmall {
+        /// `@group`.
+        group: u32,
+        /// `@binding`.
+        binding: u32,
+        /// As the source calls it.
+        name: String,
+        /// Bytes at least.
+        expected: u64,
+        /// Bytes bound.
+        found: u64,
+    },
+    /// A part of a buffer begins where none may.
+    #[error(
+        "@group({group}) @binding({binding}): expected an offset in multiples of {expected} bytes, \
+         found {found}"
+    )]
+    Misaligned {
+        /// `@group`.
+        group: u32,
+        /// `@binding`.
+        binding: u32,
+        /// Bytes that it must be a multiple of.
+        expected: u64,
+        /// The offset that came.
+        found: u64,
+    },
+    /// Two bindings overlap, and the kernel writes to one.
+    #[error(
+        "{first} and {second} are bound to the same bytes, and the kernel writes there: \
+         expected buffers of their own"
+    )]
+    Overlap {
+        /// As the source calls one.
+        first: String,
+        /// As the source calls the other.
+        second: String,
+    },
+    /// The immediate data has another length.
+    #[error("immediate data: expected {expected} bytes, found {found}")]
+    Immediate {
+        /// Bytes of the kernel's.
+        expected: u64,
+        /// Bytes that came.
+        found: u64,
+    },
+    /// The kernel's workgroup has more lanes than the device runs.
+    #[error("a workgroup of {found} lanes: expected 1 to {expected}")]
+    Workgroup {
+        /// Lanes at most.
+        expected: u64,
+        /// The kernel's.
+        found: u64,
+    },
+    /// Too many workgroups.
+    #[error("{found} workgroups along {axis}: expected {expected} at most")]
+    Workgroups {
+        /// x, y or z.
+        axis: char,
+        /// Workgroups at most.
+        expected: u32,
+        /// What came.
+        found: u32,
+    },
+    /// More memory than allowed, or than there is.
+    #[error("{what}: expected {expected} bytes at most, found {found}")]
+    Memory {
+        /// For what.
+        what: &'static str,
+        /// Bytes at most.
+        expected: u64,
+        /// Bytes asked for.
+        found: u64,
+    },
+    /// A read or write past a buffer's end.
+    #[error("bytes {offset} to {end} of a buffer of {bytes} bytes")]
+    PastEnd {
+        /// The first byte.
+        offset: u64,
+        /// The byte after the last.
+        end: u64,
+        /// Bytes of the buffer.
+        bytes: u64,
+    },
+    /// An option that no device can have.
+    #[error("{option}: expected {expected}, found {found}")]
+    Option {
+        /// Which.
+        option: &'static str,
+        /// What it may be.
+        expected: &'static str,
+        /// What it is.
+        found: u64,
+    },
+    /// The dispatch has used up its instructions.
+    #[error("the dispatch was stopped after {instructions} instructions of lanes, its budget")]
+    Budget {
+        /// Instructions × lanes of a workgroup, over all workgroups.
+        instructions: u64,
+    },
+    /// The dispatch has used up its time.
+    #[error("the dispatch was stopped after {limit:?}, its time limit")]
+    Deadline {
+        /// The time it had.
+        limit: Duration,
+    },
+    /// A barrier that not every lane has come to.
+    #[error(
+        "barrier in divergent control flow: lane {lane} of workgroup {workgroup:?} is not there"
+    )]
+    Divergent {
+        /// Where the barrier is.
+        span: Span,
+        /// The workgroup.
+        workgroup: [u32; 3],
+        /// The first lane that is missing.
+        lane: u32,
+    },
+    /// An address past its memory: the kernel has an index that no bound holds.
+    #[error("lane {lane} of workgroup {workgroup:?} reaches byte {address} of {bytes} bytes")]
+    Address {
+        /// Where the access is.
+        span: Span,
+        /// The workgroup.
+        workgroup: [u32; 3],
+        /// The lane.
+        lane: u32,
+        /// The byte.
+        address: u64,
+        /// Bytes of the memory.
+        bytes: u64,
+    },
+    /// The system gives no threads.
+    #[error("no threads: {0}")]
+    Threads(String),
+    /// A fault of this crate.
+    #[error("a fault of the executor, please report it: {0}")]
+    Broken(String),
+}

@@ -1,0 +1,63 @@
+//! Who looks on as a kernel runs. Plain runs have nobody, and pay nothing.
+
+use super::lanes::Mask;
+use crate::ir::{Memory, Scope, Span};
+
+/// How memory is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reach {
+    Read,
+    Write,
+    /// In one piece with what others do; whether it may change what is there.
+    Atomic {
+        writes: bool,
+    },
+}
+
+/// Lanes that reach memory, at one place in the source.
+#[derive(Debug)]
+pub(crate) struct Access<'a> {
+    pub(crate) memory: Memory,
+    pub(crate) reach: Reach,
+    /// Of what each lane reaches.
+    pub(crate) bytes: u32,
+    /// Of every lane; those that do not take part have anything.
+    pub(crate) addresses: &'a [u32],
+    /// The lanes that take part.
+    pub(crate) mask: &'a Mask,
+    pub(crate) span: Span,
+}
+
+/// Who looks on.
+pub(crate) trait Watch {
+    /// Whether anybody is there.
+    const ACTIVE: bool;
+    /// A workgroup begins.
+    fn begin(&mut self, workgroup: [u32; 3]);
+    /// Memory is about to be reached.
+    fn access(&mut self, access: Access<'_>);
+    /// Lanes are at a barrier, with a lane that is not there; whether to go on in spite of it.
+    fn barrier(&mut self, scope: Scope, mask: &Mask, missing: Option<usize>, span: Span) -> bool;
+    /// Indices are about to be held below a length.
+    fn bound(&mut self, indices: &[u32], length: u32, mask: &Mask, span: Span);
+    /// These lanes divide an integer by zero.
+    fn divided_by_zero(&mut self, lanes: &Mask, span: Span);
+    /// These lanes have a NaN, from operands that were none.
+    fn not_a_number(&mut self, lanes: &Mask, span: Span);
+}
+
+/// Nobody.
+#[derive(Debug)]
+pub(crate) struct Unwatched;
+
+impl Watch for Unwatched {
+    const ACTIVE: bool = false;
+    fn begin(&mut self, _: [u32; 3]) {}
+    fn access(&mut self, _: Access<'_>) {}
+    fn barrier(&mut self, _: Scope, _: &Mask, missing: Option<usize>, _: Span) -> bool {
+        missing.is_none()
+    }
+    fn bound(&mut self, _: &[u32], _: u32, _: &Mask, _: Span) {}
+    fn divided_by_zero(&mut self, _: &Mask, _: Span) {}
+    fn not_a_number(&mut self, _: &Mask, _: Span) {}
+}
