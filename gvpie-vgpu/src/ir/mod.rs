@@ -22,8 +22,6 @@ mod verify;
 
 pub use verify::{Fault, verify};
 
-use std::fmt;
-
 /// Bytes of the source that something comes from; 0 to 0 where nothing is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Span {
@@ -590,19 +588,4 @@ pub enum Where {
     Private(u32, u32, Type),
     /// In the workgroup's memory.
     Workgroup(u32, u32, Type),
-}
-
-impl fmt::Display for Type {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Type::Bool => "bool",
-            Type::I32 => "i32",
-            Type::U32 => "u32",
-            Type::I64 => "i64",
-            Type::U64 => "u64",
-            Type::F16 => "f16",
-            Type::F32 => "f32",
-            Type::F64 => "f64",
-        })
-    }
 }

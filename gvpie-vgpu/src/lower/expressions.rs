@@ -16,8 +16,10 @@ impl Lowerer<'_> {
     pub fn get(&self, handle: Handle<naga::Type>) -> Result<Ty> {
         self.types.get(handle).ok_or_else(|| {
             let ty = &self.module.types[handle];
-            let name = ty.name.clone().unwrap_or_else(|| super::operators::kind(&ty.inner).into());
-            self.unsupported(format!("the type {name}"))
+            self.unsupported(match &ty.name {
+                Some(name) => format!("the type {name}"),
+                None => super::operators::kind(&ty.inner).into(),
+            })
         })
     }
 

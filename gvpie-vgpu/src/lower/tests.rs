@@ -485,10 +485,13 @@ fn hostile_sources_are_refused() {
     lowered(&body(&nested));
 }
 
-/// Every shader of the project that is no template, and what its examples and documents show.
+/// Every compute shader of the project that is no template, and that of its example.
 #[test]
 fn shaders_of_the_project() {
+    let example = include_str!("../../../gvpie-core/examples/own_kernel.rs");
+    let example = example.split('"').find(|text| text.contains("@compute")).unwrap();
     let sources = [
+        example,
         include_str!("../../../shaders/nbody.wgsl"),
         include_str!("../../../shaders/selftest.wgsl"),
     ];
@@ -500,5 +503,5 @@ fn shaders_of_the_project() {
             kernels += 1;
         }
     }
-    assert!(kernels >= 5, "{kernels}");
+    assert!(kernels >= 6, "{kernels}");
 }
