@@ -10,6 +10,8 @@ pub mod ir;
 mod lower;
 mod module;
 pub mod numerics;
+#[cfg(test)]
+mod proof;
 mod scan;
 #[cfg(test)]
 mod sketch;
