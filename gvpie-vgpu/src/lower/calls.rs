@@ -102,9 +102,8 @@ impl<'a> Lowerer<'a> {
         {
             let ty = self.get(result.ty)?;
             self.sized(ty)?;
-            let mut parts = Vec::new();
-            self.types.leaves(ty, 0, "", &mut |ty, _, _| parts.push(ty));
-            self.frame.slots = parts.into_iter().map(|ty| self.slot(ty)).collect();
+            let scalars = self.types.scalars(ty);
+            self.frame.slots = scalars.into_iter().map(|ty| self.slot(ty)).collect();
         }
         let body = self.nested(|lowerer| {
             lowerer.locals()?;

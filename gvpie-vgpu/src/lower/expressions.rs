@@ -97,9 +97,8 @@ impl Lowerer<'_> {
     /// Zero in each scalar of a type.
     pub fn zeros(&mut self, ty: Ty) -> Result<Rc<[Value]>> {
         self.spent += self.sized(ty)?;
-        let mut parts = Vec::new();
-        self.types.leaves(ty, 0, "", &mut |ty, _, _| parts.push(ty));
-        Ok(parts.into_iter().map(|ty| self.constant(ty, 0)).collect())
+        let scalars = self.types.scalars(ty);
+        Ok(scalars.into_iter().map(|ty| self.constant(ty, 0)).collect())
     }
 
     fn literal(&mut self, literal: Literal) -> Result<Value> {

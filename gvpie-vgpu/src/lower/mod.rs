@@ -15,6 +15,8 @@ mod math;
 mod operators;
 mod packing;
 mod places;
+#[cfg(test)]
+mod runs;
 mod statements;
 mod subgroups;
 #[cfg(test)]

@@ -59,9 +59,9 @@ impl Lowerer<'_> {
             return Ok(Pointer { at: At::Memory(place), ty });
         }
         let first = self.kernel.slots.len() as u32;
-        let mut parts = Vec::new();
-        self.types.leaves(ty, 0, name, &mut |ty, _, name| parts.push((ty, name.to_string())));
-        for (ty, name) in parts {
+        let mut names = Vec::new();
+        self.types.names(ty, name, &mut names);
+        for (ty, name) in self.types.scalars(ty).into_iter().zip(names) {
             let at = Where::Slot(self.slot(ty));
             self.kernel.variables.push(Variable { name, at });
         }
@@ -82,8 +82,12 @@ impl Lowerer<'_> {
             let at = at(base, self.types.count(ty) as u32, scalar);
             variables.push(Variable { name: name.into(), at });
         } else if self.types.count(ty) <= MOST_NAMES {
-            self.types.leaves(ty, base, name, &mut |ty, offset, name| {
-                variables.push(Variable { name: name.into(), at: at(offset, 1, ty) });
+            let mut names = Vec::new();
+            self.types.names(ty, name, &mut names);
+            let mut names = names.into_iter();
+            self.types.leaves(ty, base, &mut |ty, offset| {
+                let name = names.next().unwrap_or_default();
+                variables.push(Variable { name, at: at(offset, 1, ty) });
             });
         }
     }
@@ -174,7 +178,7 @@ impl Lowerer<'_> {
     fn targets(&self, pointer: &Pointer) -> Result<Vec<(Type, At)>> {
         let count = self.sized(pointer.ty)?;
         let mut targets = Vec::with_capacity(count as usize);
-        self.types.leaves(pointer.ty, 0, "", &mut |ty, offset, _| {
+        self.types.leaves(pointer.ty, 0, &mut |ty, offset| {
             let at = match &pointer.at {
                 At::Slots(first) => At::Slots(first + targets.len() as u32),
                 At::Memory(place) => {

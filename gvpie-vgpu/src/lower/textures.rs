@@ -41,7 +41,7 @@ impl Lowerer<'_> {
         Ok(BindingKind::Texture { dimensions, arrayed, format, channel, writes })
     }
 
-    /// Whether a texture has one channel alone, and how many coordinates its size has.
+    /// How many dimensions a texture has, and the type of its channels.
     fn form(&self, texture: u32) -> (usize, Type) {
         match self.kernel.bindings[texture as usize].kind {
             BindingKind::Texture { dimensions, channel, .. } => (dimensions.into(), channel),

@@ -218,33 +218,60 @@ impl<'a> Types<'a> {
         Some((self.get(members.get(k)?.ty)?, layout.offsets[k], layout.firsts[k]))
     }
 
-    /// Calls `see` with each scalar of a type, in order: its type, the bytes before it, and its name
-    /// behind that of the whole.
-    pub fn leaves(&self, ty: Ty, at: u32, name: &str, see: &mut dyn FnMut(Type, u32, &str)) {
+    /// Calls `see` with each scalar of a type, in order: its type, and its address if the whole is at
+    /// `at`.
+    pub fn leaves(&self, ty: Ty, at: u32, see: &mut dyn FnMut(Type, u32)) {
         match ty {
-            Ty::Scalar(ty) | Ty::Atomic(ty) => see(ty, at, name),
+            Ty::Scalar(ty) | Ty::Atomic(ty) => see(ty, at),
             Ty::Vector(ty, n) => {
-                for k in 0..n {
-                    let axis = ["x", "y", "z", "w"][k as usize];
-                    see(ty, at.saturating_add(k * ty.bytes()), &format!("{name}.{axis}"));
-                }
+                (0..n).for_each(|k| see(ty, at.saturating_add(k * ty.bytes())));
             }
             Ty::Struct(handle) => {
-                let TypeInner::Struct { members, .. } = &self.module.types[handle].inner else {
-                    return;
-                };
-                for (member, offset) in members.iter().zip(&self.of(handle).offsets) {
-                    let part = member.name.as_deref().unwrap_or("_");
-                    if let Some(ty) = self.get(member.ty) {
-                        self.leaves(ty, at.saturating_add(*offset), &format!("{name}.{part}"), see);
+                for k in 0..self.of(handle).offsets.len() {
+                    if let Some((ty, offset, _)) = self.member(handle, k as u32) {
+                        self.leaves(ty, at.saturating_add(offset), see);
                     }
                 }
             }
             Ty::Matrix { .. } | Ty::Array(_) => {
                 if let Some((element, stride, length)) = self.elements(ty) {
                     for k in 0..length.unwrap_or(0) {
-                        let at = at.saturating_add(k.saturating_mul(stride));
-                        self.leaves(element, at, &format!("{name}[{k}]"), see);
+                        self.leaves(element, at.saturating_add(k.saturating_mul(stride)), see);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The types of a type's scalars, in order.
+    pub fn scalars(&self, ty: Ty) -> Vec<Type> {
+        let mut scalars = Vec::new();
+        self.leaves(ty, 0, &mut |ty, _| scalars.push(ty));
+        scalars
+    }
+
+    /// The names of a type's scalars, in order, where the whole is called `name`.
+    pub fn names(&self, ty: Ty, name: &str, names: &mut Vec<String>) {
+        match ty {
+            Ty::Scalar(_) | Ty::Atomic(_) => names.push(name.into()),
+            Ty::Vector(_, n) => {
+                names.extend("xyzw".chars().take(n as usize).map(|axis| format!("{name}.{axis}")));
+            }
+            Ty::Struct(handle) => {
+                let TypeInner::Struct { members, .. } = &self.module.types[handle].inner else {
+                    return;
+                };
+                for member in members {
+                    let part = member.name.as_deref().unwrap_or("_");
+                    if let Some(ty) = self.get(member.ty) {
+                        self.names(ty, &format!("{name}.{part}"), names);
+                    }
+                }
+            }
+            Ty::Matrix { .. } | Ty::Array(_) => {
+                if let Some((element, _, length)) = self.elements(ty) {
+                    for k in 0..length.unwrap_or(0) {
+                        self.names(element, &format!("{name}[{k}]"), names);
                     }
                 }
             }
