@@ -154,8 +154,7 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
             if x & 7 == 3 {
                 continue;
             }
-            let rest = x % 1000;
-            x = x.wrapping_add(if rest == 0 { x } else { x / rest });
+            x = x.wrapping_add(x.checked_div(x % 1000).unwrap_or(x));
         }
         assert_eq!(*found, x, "{id}");
     }

@@ -25,7 +25,7 @@ pub use error::RunError;
 pub(crate) use lanes::{MAX_LANES, Mask};
 pub(crate) use memory::Bound;
 pub(crate) use plan::Program;
-pub(crate) use watch::{Unwatched, Watch};
+pub(crate) use watch::{Access, Reach, Unwatched, Watch};
 
 use crate::ir::{Builtin, Length};
 use lanes::Registers;
