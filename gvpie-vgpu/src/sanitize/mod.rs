@@ -154,7 +154,7 @@ impl Sanitizer {
         let site = self.site(access.span);
         let shared = access.memory == Memory::Workgroup;
         let writes = !matches!(access.reach, Reach::Read | Reach::Atomic { writes: false });
-        for lane in access.mask.lanes() {
+        access.mask.each(|lane| {
             let address = access.addresses[lane];
             let mark = self.clock.mark(lane, site);
             let seen = shadow.reach(&self.clock, access.reach, mark, address, access.bytes, shared);
@@ -167,7 +167,7 @@ impl Sanitizer {
                 let memory = self.name(access.memory, address);
                 self.find(Kind::Uninitialised { memory, address }, lane, access.span);
             }
-        }
+        });
         shadow
     }
 }
@@ -210,12 +210,12 @@ impl Watch for Sanitizer {
     }
 
     fn bound(&mut self, indices: &[u32], length: u32, mask: &Mask, span: Span) {
-        for lane in mask.lanes() {
+        mask.each(|lane| {
             let index = indices[lane];
             if index >= length {
                 self.find(Kind::OutOfBounds { index, length }, lane, span);
             }
-        }
+        });
     }
 
     fn divided_by_zero(&mut self, lanes: &Mask, span: Span) {

@@ -129,6 +129,7 @@ impl Shadow {
     }
 
     /// Leaves a mark, and tells what was met.
+    #[inline]
     pub(super) fn reach(
         &mut self,
         clock: &Clock,

@@ -12,29 +12,42 @@ const BANKS: u32 = 32;
 
 /// Counts an access, subgroup by subgroup.
 pub(super) fn count(traffic: &mut Traffic, access: &Access<'_>, subgroup: usize) {
-    let mut lanes = access.mask.lanes().peekable();
     let mut words = Vec::with_capacity(subgroup * 2);
-    while let Some(first) = lanes.peek().copied() {
-        let end = first / subgroup * subgroup + subgroup;
-        words.clear();
-        while let Some(lane) = lanes.next_if(|lane| *lane < end) {
-            let word = access.addresses[lane] / 4;
-            words.extend(word..word.saturating_add(access.bytes.div_ceil(4)));
+    let mut end = 0;
+    let each = access.bytes.div_ceil(4);
+    access.mask.each(|lane| {
+        if lane >= end {
+            finish(traffic, access.memory, &mut words);
+            end = lane / subgroup * subgroup + subgroup;
         }
-        words.sort_unstable();
-        words.dedup();
-        traffic.accesses += 1;
-        let moved = words.len() as u64;
-        if access.memory == Memory::Workgroup {
-            let mut turns = [0_u64; BANKS as usize];
-            words.iter().for_each(|word| turns[(word % BANKS) as usize] += 1);
-            traffic.taken += turns.into_iter().max().unwrap_or(0);
-            traffic.least += moved.div_ceil(BANKS.into());
-        } else {
-            words.iter_mut().for_each(|word| *word /= SECTOR / 4);
-            words.dedup();
-            traffic.taken += words.len() as u64;
-            traffic.least += moved.div_ceil(u64::from(SECTOR / 4));
-        }
+        let word = access.addresses[lane] / 4;
+        (0..each).for_each(|part| words.push(word.saturating_add(part)));
+    });
+    finish(traffic, access.memory, &mut words);
+}
+
+/// Counts what one subgroup reaches, and forgets it.
+fn finish(traffic: &mut Traffic, memory: Memory, words: &mut Vec<u32>) {
+    if words.is_empty() {
+        return;
     }
+    // Mostly lanes are side by side.
+    if !words.is_sorted() {
+        words.sort_unstable();
+    }
+    words.dedup();
+    traffic.accesses += 1;
+    let moved = words.len() as u64;
+    if memory == Memory::Workgroup {
+        let mut turns = [0_u32; BANKS as usize];
+        words.iter().for_each(|word| turns[(word % BANKS) as usize] += 1);
+        traffic.taken += u64::from(turns.into_iter().max().unwrap_or(0));
+        traffic.least += moved.div_ceil(BANKS.into());
+    } else {
+        let sector = |word: u32| word / (SECTOR / 4);
+        let changes = words.windows(2).filter(|pair| sector(pair[0]) != sector(pair[1]));
+        traffic.taken += 1 + changes.count() as u64;
+        traffic.least += moved.div_ceil(u64::from(SECTOR / 4));
+    }
+    words.clear();
 }
