@@ -1,5 +1,6 @@
 use super::{Kind, Report};
 use crate::device::{Bindings, Buffer};
+use crate::device::{Device, Options};
 use crate::sketch::device;
 use crate::{Module, RunError};
 
@@ -168,4 +169,70 @@ fn traffic_is_counted_by_subgroups() {
     assert_eq!(at(7, Workgroup), [(4, 4, 4)]);
     assert_eq!(at(9, Workgroup), [(4, 8, 4), (4, 4, 4)]);
     assert_eq!(at(11, Binding(0)), [(4, 128, 16)]);
+}
+
+#[test]
+fn who_looks_on_changes_nothing() {
+    let source = around(
+        "part[lane] = id.x * 7u + 1u;
+    workgroupBarrier();
+    var a = part[63u - lane];
+    for (var i = 0u; i < lane % 5u; i++) {
+        if a % 3u == 0u { continue; }
+        a = a * 13u + data[id.x] / (a & 1u);
+    }
+    data[id.x] = a;",
+    );
+    let kernel = Module::new(&source, &[]).unwrap().kernel("main").unwrap();
+    let after = |threads: usize, watched: bool| {
+        let device = Device::new(Options { threads, ..Options::default() }).unwrap();
+        let (data, sum) = (Buffer::zeroed(1024).unwrap(), Buffer::zeroed(4).unwrap());
+        let bindings = Bindings::new().buffer(0, 0, &data).buffer(0, 1, &sum);
+        match watched {
+            true => drop(device.check(&kernel, &bindings, [4, 1, 1]).unwrap()),
+            false => device.dispatch(&kernel, &bindings, [4, 1, 1]).unwrap(),
+        }
+        (data.read(0, 1024).unwrap(), sum.read(0, 4).unwrap())
+    };
+    let expected = after(1, false);
+    assert!(expected.0.chunks(4).all(|word| word != [0; 4]));
+    assert!(after(3, false) == expected && after(2, true) == expected);
+}
+
+#[test]
+fn checks_have_budgets_and_their_shadows_a_limit() {
+    let source = "@group(0) @binding(0) var<storage, read_write> data: array<u32>;
+@compute @workgroup_size(64)
+fn main() { while data[0] == 0u { } }";
+    let kernel = Module::new(source, &[]).unwrap().kernel("main").unwrap();
+    let device = |budget, memory| {
+        Device::new(Options { threads: 1, budget, memory, ..Options::default() }).unwrap()
+    };
+    let bindings = Bindings::new().buffer(0, 0, &Buffer::zeroed(1 << 20).unwrap());
+    let error = device(100_000, 1 << 30).check(&kernel, &bindings, [1, 1, 1]).unwrap_err();
+    assert_eq!(error, RunError::Budget { instructions: 100_000 });
+    let error = device(100_000, 1 << 20).check(&kernel, &bindings, [1, 1, 1]).unwrap_err();
+    let (expected, found) = (1 << 20, 40 << 18);
+    assert_eq!(error, RunError::Memory { what: "the sanitizer's shadows", expected, found });
+}
+
+#[test]
+fn a_barrier_that_some_lanes_pass_by_is_told() {
+    // By hand: naga takes no such kernel.
+    let mut s = crate::sketch::Sketch::new([64, 1, 1]);
+    let (lane, limit) = (s.lane(), s.u(10));
+    let below = s.cmp(crate::ir::Compare::Less, lane, limit);
+    let mut span = None;
+    s.branch(
+        below,
+        |s| {
+            span = Some(s.span());
+            s.barrier(crate::ir::Scope::Workgroup);
+        },
+        |_| {},
+    );
+    let report = device().check(&s.done(), &Bindings::new(), [3, 1, 1]).unwrap();
+    let [finding] = &report.findings[..] else { panic!("{report:?}") };
+    assert_eq!((&finding.kind, finding.lane, finding.count), (&Kind::Divergent, 10, 3));
+    assert_eq!(Some(finding.span), span);
 }
