@@ -10,6 +10,9 @@ pub mod ir;
 mod lower;
 mod module;
 pub mod numerics;
+#[cfg(test)]
+mod proof;
+pub mod sanitize;
 mod scan;
 #[cfg(test)]
 mod sketch;
@@ -18,4 +21,5 @@ pub use device::{Bindings, Buffer, Device, Options, Pipeline};
 pub use error::{Error, Result};
 pub use interp::RunError;
 pub use module::Module;
+pub use sanitize::Report;
 pub use scan::Limits;

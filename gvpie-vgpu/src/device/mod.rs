@@ -9,8 +9,9 @@ mod threads;
 pub use bindings::Bindings;
 pub use buffer::Buffer;
 
-use crate::interp::{Dispatch, Group, MAX_LANES, Program, RunError, Stop, Unwatched};
+use crate::interp::{Bound, Dispatch, Group, MAX_LANES, Program, RunError, Stop, Unwatched};
 use crate::ir::Kernel;
+use crate::sanitize::{Report, Sanitizer};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -193,6 +194,40 @@ impl Device {
         match job.error.lock().unwrap_or_else(PoisonError::into_inner).take() {
             Some((_, error)) => Err(error),
             None => Ok(()),
+        }
+    }
+
+    /// Runs `count` workgroups one after another on one thread, and tells what no correct kernel does.
+    ///
+    /// # Errors
+    /// Those of [`Device::dispatch`], but for barriers in divergent flow, which are findings; more memory for
+    /// what the sanitizer keeps, 40 bytes for each word that a kernel may write, than [`Options::memory`].
+    pub fn check(
+        &self,
+        kernel: &Kernel,
+        bindings: &Bindings,
+        count: [u32; 3],
+    ) -> Result<Report, RunError> {
+        let program = self.prepare(kernel)?.program;
+        let dispatch = self.dispatch_of(&program, bindings, count)?;
+        let bytes: Vec<u64> = dispatch.bindings.iter().map(Bound::bytes).collect();
+        let options = &self.options;
+        let sanitizer = Sanitizer::new(kernel, options.subgroup, &bytes, options.memory)?;
+        let total = count.iter().map(|n| u64::from(*n)).product::<u64>();
+        let kept = Arc::new(Mutex::new((Some(sanitizer), None)));
+        let share = Arc::clone(&kept);
+        self.threads.run(1, move || {
+            let mut kept = share.lock().unwrap_or_else(PoisonError::into_inner);
+            let (sanitizer, stop) = &mut *kept;
+            if let Some(sanitizer) = sanitizer {
+                let mut group = Group::new(&program, &dispatch, sanitizer);
+                *stop = (0..total).find_map(|index| group.run(index).err());
+            }
+        })?;
+        let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+        match (kept.0.take(), kept.1.take()) {
+            (_, Some(Stop::Error(error))) => Err(*error),
+            (sanitizer, _) => Ok(sanitizer.map(Sanitizer::report).unwrap_or_default()),
         }
     }
 

@@ -130,6 +130,8 @@ fn limits_are_told_by_name() {
     assert_eq!(of(&plain([1025, 1, 1]), [1, 1, 1]), wide);
     let wide = RunError::Workgroup { expected: 1024, found: 1 << 48 };
     assert_eq!(of(&plain([1 << 16; 3]), [1, 1, 1]), wide);
+    let wide = RunError::Workgroup { expected: 1024, found: u64::MAX };
+    assert_eq!(of(&plain([u32::MAX; 3]), [1, 1, 1]), wide);
     let many = RunError::Workgroups { axis: 'z', expected: 65_535, found: 65_536 };
     assert_eq!(of(&plain([1; 3]), [1, 1, 65_536]), many);
     let mut s = Sketch::new([1024, 1, 1]);

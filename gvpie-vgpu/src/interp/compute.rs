@@ -136,8 +136,7 @@ impl<W: Watch> Group<'_, W> {
 
     /// A slot keeps what lanes that take no part have there.
     fn set<L: Lane>(&mut self, slot: Register, a: Register) {
-        let (mask, range) = (self.mask, self.range.clone());
-        let whole = mask == self.all;
+        let (mask, range, whole) = (self.mask, self.range.clone(), self.whole);
         self.registers.writing::<L>(slot, |slot, registers| {
             let a = registers.of::<L>(a);
             match whole {
@@ -160,6 +159,9 @@ impl<W: Watch> Group<'_, W> {
     fn look_for_nan(&mut self, ty: Type, out: Register, a: &[Register], from: Type, span: Span) {
         if W::ACTIVE && ty.is_float() {
             let mut born = self.nan(ty, out);
+            if born.is_empty() {
+                return;
+            }
             for a in a.iter().filter(|_| from.is_float()) {
                 born = born.without(&self.nan(from, *a));
             }
@@ -172,9 +174,13 @@ impl<W: Watch> Group<'_, W> {
     /// The lanes that take part and have a NaN.
     fn nan(&self, ty: Type, register: Register) -> Mask {
         fn of<T: Scalar, W: Watch>(group: &Group<'_, W>, register: Register) -> Mask {
-            let lanes = group.registers.of::<T::Bits>(register);
-            let nan = |lane: usize| T::of(lanes[lane]).is_nan();
-            group.registers.mask(group.range.clone(), nan).and(&group.mask)
+            let lanes = &group.registers.of::<T::Bits>(register)[group.range.clone()];
+            let nan = |bits: &T::Bits| T::of(*bits).is_nan();
+            // Mostly there is none, which takes one look.
+            match lanes.iter().fold(false, |any, bits| any | nan(bits)) {
+                true => Mask::of(group.range.clone(), lanes, nan).and(&group.mask),
+                false => Mask::NONE,
+            }
         }
         match ty {
             Type::F16 => of::<f16, W>(self, register),
@@ -186,8 +192,8 @@ impl<W: Watch> Group<'_, W> {
     fn look_for_zero(&mut self, ty: Type, b: Register, span: Span) {
         let zero = match ty.bytes() {
             8 => {
-                let b = self.registers.of::<u64>(b);
-                self.registers.mask(self.range.clone(), |lane| b[lane] == 0)
+                let b = &self.registers.of::<u64>(b)[self.range.clone()];
+                Mask::of(self.range.clone(), b, |b| *b == 0)
             }
             _ => self.mask.without(&self.registers.nonzero(b, self.range.clone())),
         };

@@ -103,9 +103,8 @@ impl<W: Watch> Group<'_, W> {
         let mut rest = self.mask;
         let mut after = Mask::NONE;
         for (selectors, steps) in cases {
-            let words = self.registers.of::<u32>(selector);
-            let chosen = |lane: usize| selectors.contains(&words[lane]);
-            let way = self.registers.mask(rest.range(), chosen).and(&rest);
+            let words = &self.registers.of::<u32>(selector)[rest.range()];
+            let way = Mask::of(rest.range(), words, |word| selectors.contains(word)).and(&rest);
             if way.is_empty() {
                 continue;
             }

@@ -8,8 +8,16 @@ use std::ops::Range;
 pub(crate) const MAX_LANES: usize = 1024;
 
 /// A set of lanes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Mask([u64; MAX_LANES / 64]);
+
+impl PartialEq for Mask {
+    /// Word by word, in line: a call to compare memory costs more than a short instruction.
+    #[inline(always)]
+    fn eq(&self, other: &Mask) -> bool {
+        self.0.iter().zip(&other.0).fold(0, |differ, (a, b)| differ | (a ^ b)) == 0
+    }
+}
 
 impl Mask {
     pub(crate) const NONE: Mask = Mask([0; MAX_LANES / 64]);
@@ -27,8 +35,33 @@ impl Mask {
         mask
     }
 
+    /// The lanes of a range for whose items `holds`.
+    #[inline(always)]
+    pub(crate) fn of<T>(range: Range<usize>, items: &[T], holds: impl Fn(&T) -> bool) -> Mask {
+        let mut mask = Mask::NONE;
+        let mut put = |lane: usize, bits: u64, count: usize| {
+            let (word, shift) = (lane / 64, lane % 64);
+            mask.0[word] |= bits << shift;
+            if shift + count > 64 {
+                mask.0[word + 1] |= bits >> (64 - shift);
+            }
+        };
+        let (eights, rest) = items.as_chunks::<8>();
+        let mut lane = range.start;
+        for eight in eights {
+            let bits = (0..8).fold(0, |bits, bit| bits | u64::from(holds(&eight[bit])) << bit);
+            put(lane, bits, 8);
+            lane += 8;
+        }
+        for item in rest {
+            put(lane, holds(item).into(), 1);
+            lane += 1;
+        }
+        mask
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
-        self.0 == Mask::NONE.0
+        self.0.iter().fold(0, |any, word| any | word) == 0
     }
 
     pub(crate) fn has(&self, lane: usize) -> bool {
@@ -49,6 +82,18 @@ impl Mask {
     pub(crate) fn without(mut self, other: &Mask) -> Mask {
         self.0.iter_mut().zip(&other.0).for_each(|(a, b)| *a &= !b);
         self
+    }
+
+    /// Calls `f` with its lanes, lowest first.
+    #[inline(always)]
+    pub(crate) fn each(&self, mut f: impl FnMut(usize)) {
+        for (word, bits) in self.0.iter().enumerate() {
+            let mut left = *bits;
+            while left != 0 {
+                f(word * 64 + left.trailing_zeros() as usize);
+                left &= left - 1;
+            }
+        }
     }
 
     /// From the lowest lane to the one after the highest.
@@ -127,22 +172,8 @@ impl Registers {
 
     /// The lanes within `range` whose word is not zero.
     pub(crate) fn nonzero(&self, register: Register, range: Range<usize>) -> Mask {
-        let words = &self.words[register.0 as usize];
-        self.mask(range, |lane| words[lane] != 0)
-    }
-
-    /// The lanes within `range` for which `holds`.
-    pub(crate) fn mask(&self, range: Range<usize>, holds: impl Fn(usize) -> bool) -> Mask {
-        let mut mask = Mask::NONE;
-        let mut lane = range.start;
-        while lane < range.end {
-            let end = (lane / 64 * 64 + 64).min(range.end);
-            let start = lane % 64;
-            let bits = (lane..end).rev().fold(0, |bits, lane| bits << 1 | u64::from(holds(lane)));
-            mask.0[lane / 64] = bits << start;
-            lane = end;
-        }
-        mask
+        let words = &self.words[register.0 as usize][range.clone()];
+        Mask::of(range, words, |word| *word != 0)
     }
 }
 

@@ -98,14 +98,6 @@ struct View<'a, W> {
 }
 
 impl<W: Word> View<'_, W> {
-    #[inline(always)]
-    fn at(&self, lane: usize, word: usize) -> Option<&W> {
-        match self.lanes {
-            0 => self.words.get(word),
-            lanes => self.words.get(word * lanes + lane),
-        }
-    }
-
     /// Runs over the lanes of a range, whoever takes part; the first lane that does and finds no memory.
     #[inline(always)]
     fn each(
@@ -116,19 +108,34 @@ impl<W: Word> View<'_, W> {
         long: bool,
         mut f: impl FnMut(usize, u32, &W, &W),
     ) -> Option<usize> {
-        let mut lost = None;
-        for lane in range {
-            let address = addresses[lane];
-            let word = (address / 4) as usize;
-            let first = self.at(lane, word);
-            let second = if long { self.at(lane, word + 1) } else { first };
-            match (first, second) {
-                (Some(first), Some(second)) => f(lane, address, first, second),
-                _ if lost.is_none() && mask.has(lane) => lost = Some(lane),
-                _ => {}
-            }
+        let words = self.words;
+        let mut lost = false;
+        let mut one = |lane: usize, address: u32, first: usize, second: usize| match (
+            words.get(first),
+            words.get(if long { second } else { first }),
+        ) {
+            (Some(first), Some(second)) => f(lane, address, first, second),
+            _ => lost = true,
+        };
+        let there = addresses[range.clone()].iter().zip(range.clone());
+        // Two loops, so that neither asks in each round which one it is.
+        match self.lanes {
+            0 => there.for_each(|(address, lane)| {
+                let word = (address / 4) as usize;
+                one(lane, *address, word, word + 1);
+            }),
+            lanes => there.for_each(|(address, lane)| {
+                let word = (address / 4) as usize * lanes + lane;
+                one(lane, *address, word, word + lanes);
+            }),
         }
-        lost
+        // Who does not take part may have any address.
+        let end = |lane: usize| match self.lanes {
+            0 => (addresses[lane] / 4) as usize + usize::from(long),
+            lanes => ((addresses[lane] / 4) as usize + usize::from(long)) * lanes + lane,
+        };
+        let mut lanes = range.filter(|_| lost);
+        lanes.find(|lane| mask.has(*lane) && end(*lane) >= words.len())
     }
 
     /// The same, of those only that take part, lowest first.
@@ -141,10 +148,9 @@ impl<W: Word> View<'_, W> {
         mut f: impl FnMut(usize, u32, &W, &W),
     ) -> Option<usize> {
         let mut lost = None;
-        for lane in mask.lanes() {
-            let range = lane..lane + 1;
-            lost = lost.or(self.each(addresses, range, mask, long, &mut f));
-        }
+        mask.each(|lane| {
+            lost = lost.or(self.each(addresses, lane..lane + 1, mask, long, &mut f));
+        });
         lost
     }
 }
@@ -358,14 +364,29 @@ impl<W: Watch> Group<'_, W> {
     ) -> Result<(), Stop> {
         self.find(at, Reach::Read, ty, span);
         let (mask, range) = (self.mask, self.range.clone());
+        // All lanes have one address: one reads, and the others have what it has.
+        let first = range.start;
+        let same = at.terms.is_empty() && at.memory != Memory::Private;
+        let reads = if same { first..first + 1 } else { range.clone() };
         let number = out.0 as usize;
         let (mut words, mut longs) = (Vec::new(), Vec::new());
         match ty.bytes() {
             8 => longs = std::mem::take(&mut self.registers.longs[number]),
             _ => words = std::mem::take(&mut self.registers.words[number]),
         }
-        let load = Load { ty, words: &mut words, longs: &mut longs, range, mask: &mask };
+        let load = Load { ty, words: &mut words, longs: &mut longs, range: reads, mask: &mask };
         let done = self.reach(at.memory, load, span);
+        match ty.bytes() {
+            _ if !same => {}
+            8 => {
+                let long = longs[first];
+                longs[range].fill(long);
+            }
+            _ => {
+                let word = words[first];
+                words[range].fill(word);
+            }
+        }
         match ty.bytes() {
             8 => self.registers.longs[number] = longs,
             _ => self.registers.words[number] = words,
@@ -376,7 +397,7 @@ impl<W: Watch> Group<'_, W> {
     pub(super) fn store(&mut self, ty: Type, at: &At, a: Register, span: Span) -> Result<(), Stop> {
         self.find(at, Reach::Write, ty, span);
         let mask = self.mask;
-        let whole = (mask == self.all).then(|| self.range.clone());
+        let whole = self.whole.then(|| self.range.clone());
         let number = a.0 as usize;
         let (mut words, mut longs) = (Vec::new(), Vec::new());
         match ty.bytes() {

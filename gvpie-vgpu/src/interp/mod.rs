@@ -25,7 +25,7 @@ pub use error::RunError;
 pub(crate) use lanes::{MAX_LANES, Mask};
 pub(crate) use memory::Bound;
 pub(crate) use plan::Program;
-pub(crate) use watch::{Unwatched, Watch};
+pub(crate) use watch::{Access, Reach, Unwatched, Watch};
 
 use crate::ir::{Builtin, Length};
 use lanes::Registers;
@@ -85,10 +85,11 @@ pub(crate) struct Group<'a, W: Watch> {
     private: Vec<u32>,
     /// The addresses that an instruction reaches.
     addresses: Vec<u32>,
-    /// Who takes part, from whom to whom, and who could.
+    /// Who takes part, from whom to whom, who could, and whether they all do.
     mask: Mask,
     range: Range<usize>,
     all: Mask,
+    whole: bool,
     /// For each label, who has left it, and who goes on with its next round.
     left: Vec<Mask>,
     again: Vec<Mask>,
@@ -115,6 +116,7 @@ impl<'a, W: Watch> Group<'a, W> {
             mask: all,
             range: 0..lanes,
             all,
+            whole: true,
             left: vec![Mask::NONE; program.labels],
             again: vec![Mask::NONE; program.labels],
             id: [0; 3],
@@ -178,7 +180,8 @@ impl<'a, W: Watch> Group<'a, W> {
 
     /// Has these lanes take part from now on.
     fn enter(&mut self, mask: Mask) {
-        self.range = if mask == self.all { 0..self.program.lanes } else { mask.range() };
+        self.whole = mask == self.all;
+        self.range = if self.whole { 0..self.program.lanes } else { mask.range() };
         self.mask = mask;
     }
 

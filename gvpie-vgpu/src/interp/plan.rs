@@ -48,7 +48,8 @@ impl Program {
             return Err(RunError::Nesting { limit: MAX_NESTING });
         }
         ir::verify(kernel).map_err(|fault| RunError::Kernel(Box::new(fault)))?;
-        let lanes = kernel.workgroup.iter().map(|n| u64::from(*n)).product::<u64>();
+        let axes = kernel.workgroup.iter().map(|n| u64::from(*n));
+        let lanes = axes.fold(1, u64::saturating_mul);
         if lanes > MAX_LANES as u64 {
             return Err(RunError::Workgroup { expected: MAX_LANES as u64, found: lanes });
         }

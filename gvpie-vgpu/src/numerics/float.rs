@@ -201,7 +201,7 @@ fn sum_to_odd(a: f64, b: f64) -> f64 {
     // Knuth's two-sum: sum + error is a + b. An infinity or NaN has a NaN here.
     let error = (a - (sum - rest)) + (b - rest);
     let bits = sum.to_bits();
-    let inexact = error < 0.0 || error > 0.0;
+    let inexact = error.abs() > 0.0;
     let step = if (error > 0.0) == (sum > 0.0) { 1 } else { u64::MAX };
     f64::from_bits(if inexact && bits & 1 == 0 { bits.wrapping_add(step) } else { bits })
 }
