@@ -1,5 +1,5 @@
-//! The library behind the command `gvpie`: its subcommands, the files they read and write, and,
-//! later, the runtime around `gvpie-core`.
+//! The library behind the command `gvpie`: its subcommands, the files they read and write, and the
+//! runtime around `gvpie-core`: an HTTP interface, a store, and a daemon.
 //!
 //! For computing from Rust, link [`gvpie_core`] instead; everything here is about a person or a
 //! script at a terminal.

@@ -6,6 +6,7 @@ mod network;
 mod soak;
 mod space;
 
+use crate::adapter::{Wish, wish};
 use rusqlite::{Connection, OpenFlags};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read};
@@ -208,11 +209,11 @@ fn in_namespaces(kind: &str, prepare: &str, test: &str) -> Option<()> {
         Ok(output) if output.status.success() => {}
         Ok(output) => {
             let why = String::from_utf8_lossy(&output.stderr).into_owned();
-            println!("SKIPPED {test}: unshare {kind}: {}", why.trim());
+            left_out(&format!("{test}: unshare {kind}: {}", why.trim()));
             return Some(());
         }
         Err(error) => {
-            println!("SKIPPED {test}: unshare: {error}");
+            left_out(&format!("{test}: unshare: {error}"));
             return Some(());
         }
     }
@@ -223,6 +224,12 @@ fn in_namespaces(kind: &str, prepare: &str, test: &str) -> Option<()> {
     println!("{told}");
     assert!(output.status.success() && told.contains("1 passed"), "{told}{said}");
     Some(())
+}
+
+/// Says that something cannot be tested here; where everything is to be, that is a failure.
+fn left_out(why: &str) {
+    assert!(wish() != Wish::Require, "GVPIE_GPU=require: {why}");
+    eprintln!("SKIPPED {why}");
 }
 
 /// The folder that was prepared for a test inside.

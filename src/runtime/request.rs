@@ -21,6 +21,8 @@ pub const CYCLES: u32 = 1024;
 pub const SCRIPT_CYCLES: u32 = 1_000_000;
 /// Machines of a run at most.
 pub const MOST_LANES: usize = 65_536;
+/// Characters that a program is given to read at most.
+const MOST_TEXT: usize = 65_536;
 /// Frames of a run at most.
 const MOST_FRAMES: u32 = 1000;
 /// Pixels of all canvases together at most: 1 GiB.
@@ -430,6 +432,11 @@ impl Settings {
             return Err(Problem::value("lanes", expected.to_lowercase(), all));
         }
         let Given { text, frames, time, mouse, buttons, keys } = self.inputs.clone();
+        let length = text.chars().count();
+        if length > MOST_TEXT {
+            let expected = format!("{MOST_TEXT} characters at most");
+            return Err(Problem::value("inputs.text", expected, length));
+        }
         Ok(Work {
             programs,
             copies: self.lanes,

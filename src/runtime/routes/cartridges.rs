@@ -81,6 +81,29 @@ struct Words {
     tags: Option<Vec<String>>,
 }
 
+/// Characters of a name, and of a tag; tags at most.
+const MOST_NAME: usize = 200;
+const MOST_TAGS: usize = 20;
+
+impl Words {
+    fn check(&self) -> Result<(), Problem> {
+        let tags = self.tags.as_deref().unwrap_or_default();
+        if tags.len() > MOST_TAGS {
+            return Err(Problem::value("tags", format!("{MOST_TAGS} at most"), tags.len()));
+        }
+        let named = [("name", &self.name), ("author", &self.author)].into_iter();
+        let named = named.filter_map(|(field, text)| Some((field, text.as_ref()?)));
+        for (field, text) in named.chain(tags.iter().map(|tag| ("tags", tag))) {
+            let length = text.chars().count();
+            if length > MOST_NAME {
+                let expected = format!("{MOST_NAME} characters at most");
+                return Err(Problem::value(field, expected, length));
+            }
+        }
+        Ok(())
+    }
+}
+
 /// The file of a cartridge with these words, made of a text, of a whole one, or of the one before.
 async fn made(
     words: Words,
@@ -88,6 +111,7 @@ async fn made(
     image: Option<String>,
     before: Option<Cartridge>,
 ) -> Result<Vec<u8>, Problem> {
+    words.check()?;
     let (mut kept, labelled) = match (source, image, before) {
         (Some(text), None, before) => {
             let program = assembled(&text)?;

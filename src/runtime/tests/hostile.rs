@@ -16,7 +16,9 @@ fn every_bad_request_is_told_what_is_wrong() {
     let served = Served::start();
     let deep = format!("{{\"inputs\":{}", "[".repeat(100_000));
     let wide = json!({ "source": "HALT", "canvas_width": 513 }).to_string();
+    let long = json!({ "source": "HALT", "inputs": { "text": "x".repeat(65_537) } }).to_string();
     let cases = [
+        ("/api/pixel/run", long.as_str(), 422, "refused"),
         ("/api/pixel/run", r#"{"source":"#, 400, "malformed"),
         ("/api/pixel/run", "", 400, "malformed"),
         ("/api/pixel/run", "[]", 400, "malformed"),

@@ -37,6 +37,9 @@ fn cartridges_are_kept_shown_run_changed_and_taken_away() {
     let changed = served.ask("PUT", "/api/cartridges/1", Some(&change)).json(200);
     assert_eq!((&changed["slug"], &changed["name"]), (&json!("hello-you"), &json!("Hello, you!")));
     assert_ne!(changed["path"], made["path"]);
+    let long = json!({ "source": HELLO, "slug": "long", "name": "é".repeat(200) });
+    served.post("/api/cartridges", &long).json(201);
+    served.ask("DELETE", "/api/cartridges/long", None);
     let image = json!({ "image": STANDARD.encode(&file.body), "slug": "twin", "parent_id": 1 });
     assert_eq!(served.post("/api/cartridges", &image).json(201)["parent_id"], 1);
     assert_eq!(
@@ -54,6 +57,9 @@ fn cartridges_are_kept_shown_run_changed_and_taken_away() {
         (json!({ "source": HELLO, "slug": "../x" }), 422),
         (json!({ "source": HELLO, "slug": "twin" }), 409),
         (json!({ "source": HELLO, "parent_id": 77 }), 404),
+        (json!({ "source": HELLO, "name": "é".repeat(201) }), 422),
+        (json!({ "source": HELLO, "tags": vec!["a"; 21] }), 422),
+        (json!({ "source": HELLO, "tags": ["a".repeat(201)] }), 422),
     ] {
         served.post("/api/cartridges", &bad).problem(status);
     }
