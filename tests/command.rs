@@ -15,11 +15,7 @@ use tempfile::TempDir;
 
 fn gvpie(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_gvpie"));
-    command
-        .args(arguments)
-        .env_remove("GVPIE_BACKEND")
-        .env_remove("GVPIE_DATA")
-        .env("NO_COLOR", "1");
+    command.args(arguments).env_remove("GVPIE_BACKEND").env("NO_COLOR", "1");
     command
 }
 

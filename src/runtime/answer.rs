@@ -88,7 +88,7 @@ pub struct BatchAnswer {
     /// The run's name in the store.
     run_uuid: String,
     /// What there is to say of where they ran, or of how it is recorded.
-    pub notice: Option<String>,
+    notice: Option<String>,
 }
 
 /// Pixels of so many across in the way that was asked for.

@@ -271,8 +271,9 @@ impl Writer {
                 for (Message { finished, written, claim }, recorded) in
                     self.batch.drain(..).zip(recorded)
                 {
-                    if let Ok(map) = &recorded {
-                        self.events.tell("run", told(&finished, map.map_id));
+                    match &recorded {
+                        Ok(map) => self.events.tell("run", told(&finished, map.map_id)),
+                        Err(error) => tracing::warn!(run = finished.uuid, %error, "not recorded"),
                     }
                     if let Some(written) = written {
                         // Who asked may have gone.

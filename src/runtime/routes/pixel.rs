@@ -4,6 +4,7 @@ use super::Refused;
 use crate::runtime::App;
 use crate::runtime::answer::{BatchAnswer, RunAnswer};
 use crate::runtime::body::Json;
+use crate::runtime::execute::Ran;
 use crate::runtime::problem::Problem;
 use crate::runtime::queue::Adapter;
 use crate::runtime::recorder::{Claim, Entry};
@@ -144,6 +145,25 @@ async fn claim(app: &App, entry: Entry) -> Result<Claim, Problem> {
     app.recorder.claim(entry, known)
 }
 
+/// Runs and records: what came of it, on canvases of which size, and the run's name.
+async fn recorded(
+    app: &App,
+    task: &'static str,
+    code: String,
+    cartridge: Option<String>,
+    said: Vec<Said>,
+    settings: &Settings,
+) -> Result<(Ran, [u32; 2], String), Problem> {
+    let work = settings.work(said)?;
+    let canvas = work.programs.first().map_or([0, 0], |program: &Program| program.canvas);
+    let claim = claim(app, Entry::new(task, code, settings, cartridge, canvas)?).await?;
+    let mut ran = app.queue.run(work, settings.backend.into()).await?;
+    let uuid = claim.uuid().to_string();
+    let notice = app.recorder.record(claim, &ran, app.cycle(), settings.durable).await?;
+    ran.notice = ran.notice.or(notice);
+    Ok((ran, canvas, uuid))
+}
+
 /// Runs, records, and answers.
 pub(super) async fn answer(
     app: &App,
@@ -151,16 +171,8 @@ pub(super) async fn answer(
     settings: Settings,
 ) -> Result<axum::Json<RunAnswer>, Problem> {
     let (code, cartridge) = (said.code.clone(), said.path.clone());
-    let work = settings.work(vec![said])?;
-    let canvas = work.programs.first().map_or([0, 0], |program| program.canvas);
-    let entry = Entry::new("run", code, &settings, cartridge, canvas)?;
-    let claim = claim(app, entry).await?;
-    let ran = app.queue.run(work, settings.backend.into()).await?;
-    let uuid = claim.uuid().to_string();
-    let notice = app.recorder.record(claim, &ran, app.cycle(), settings.durable).await?;
-    let mut answer = RunAnswer::new(ran, canvas, settings.canvas, uuid)?;
-    answer.notice = answer.notice.or(notice);
-    Ok(axum::Json(answer))
+    let (ran, canvas, uuid) = recorded(app, "run", code, cartridge, vec![said], &settings).await?;
+    RunAnswer::new(ran, canvas, settings.canvas, uuid).map(axum::Json)
 }
 
 /// Run a program
@@ -244,16 +256,8 @@ pub async fn batch(
         [one] => one.code.clone(),
         several => several.iter().map(|said| said.code.as_str()).collect::<Vec<_>>().join("\n\n"),
     };
-    let work = settings.work(said)?;
-    let canvas = work.programs.first().map_or([0, 0], |program: &Program| program.canvas);
-    let entry = Entry::new("batch", code, &settings, None, canvas)?;
-    let claim = claim(&app, entry).await?;
-    let ran = app.queue.run(work, settings.backend.into()).await?;
-    let uuid = claim.uuid().to_string();
-    let notice = app.recorder.record(claim, &ran, app.cycle(), settings.durable).await?;
-    let mut answer = BatchAnswer::new(ran, canvas, settings.canvas, uuid)?;
-    answer.notice = answer.notice.or(notice);
-    Ok(axum::Json(answer))
+    let (ran, canvas, uuid) = recorded(&app, "batch", code, None, said, &settings).await?;
+    BatchAnswer::new(ran, canvas, settings.canvas, uuid).map(axum::Json)
 }
 
 /// A back end.
