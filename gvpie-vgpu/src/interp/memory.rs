@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Held by who does an atomic of 64 bits to a buffer.
-static WIDE: Mutex<()> = Mutex::new(());
+pub(crate) static WIDE: Mutex<()> = Mutex::new(());
 
 /// A part of a buffer, as a kernel sees it.
 #[derive(Debug, Clone)]
