@@ -5,9 +5,11 @@ mod buffer;
 #[cfg(test)]
 mod tests;
 mod threads;
+mod words;
 
 pub use bindings::Bindings;
 pub use buffer::Buffer;
+pub(crate) use words::Words;
 
 use crate::interp::{Bound, Dispatch, Group, MAX_LANES, Program, RunError, Stop, Unwatched};
 use crate::ir::Kernel;
