@@ -5,9 +5,6 @@ use crate::interp::RunError;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-/// Bytes of a buffer at most: kernels count bytes in 32 bits.
-const MAX_BYTES: u64 = u32::MAX as u64 & !3;
-
 /// Bytes, zero at first. A clone is the same buffer.
 ///
 /// ```
@@ -25,6 +22,9 @@ pub struct Buffer {
 }
 
 impl Buffer {
+    /// Bytes of a buffer at most: kernels count bytes in 32 bits.
+    pub const MAX_BYTES: u64 = u32::MAX as u64 & !3;
+
     /// So many zeros, less than 4 GiB.
     ///
     /// # Errors
@@ -142,8 +142,10 @@ impl Buffer {
 }
 
 fn check_length(bytes: u64) -> Result<(), RunError> {
-    match bytes > MAX_BYTES {
-        true => Err(RunError::Memory { what: "a buffer", expected: MAX_BYTES, found: bytes }),
+    match bytes > Buffer::MAX_BYTES {
+        true => {
+            Err(RunError::Memory { what: "a buffer", expected: Buffer::MAX_BYTES, found: bytes })
+        }
         false => Ok(()),
     }
 }
