@@ -16,6 +16,8 @@ pub mod sanitize;
 mod scan;
 #[cfg(test)]
 mod sketch;
+#[cfg(feature = "wgpu")]
+pub mod wgpu;
 
 pub use device::{Bindings, Buffer, Device, Options, Pipeline};
 pub use error::{Error, Result};

@@ -102,7 +102,7 @@ impl Buffer {
         Ok(())
     }
 
-    pub(super) fn words(&self) -> &Arc<[AtomicU32]> {
+    pub(crate) fn words(&self) -> &Arc<[AtomicU32]> {
         &self.words
     }
 
