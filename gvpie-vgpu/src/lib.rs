@@ -17,7 +17,7 @@ mod scan;
 #[cfg(test)]
 mod sketch;
 
-pub use device::{Bindings, Buffer, Device, Options, Pipeline};
+pub use device::{Bindings, Buffer, Device, Extent, Format, Options, Pipeline, Texture};
 pub use error::{Error, Result};
 pub use interp::RunError;
 pub use module::Module;
