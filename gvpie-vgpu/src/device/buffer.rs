@@ -131,7 +131,7 @@ impl Buffer {
         Ok(())
     }
 
-    pub(super) fn words(&self) -> &Arc<Words> {
+    pub(crate) fn words(&self) -> &Arc<Words> {
         &self.words
     }
 
