@@ -16,8 +16,10 @@ pub mod sanitize;
 mod scan;
 #[cfg(test)]
 mod sketch;
+#[cfg(feature = "wgpu")]
+pub mod wgpu;
 
-pub use device::{Bindings, Buffer, Device, Options, Pipeline};
+pub use device::{Bindings, Buffer, Device, Extent, Format, Options, Pipeline, Texture};
 pub use error::{Error, Result};
 pub use interp::RunError;
 pub use module::Module;

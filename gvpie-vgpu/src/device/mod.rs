@@ -2,16 +2,23 @@
 
 mod bindings;
 mod buffer;
+mod format;
 #[cfg(test)]
 mod tests;
+mod texture;
 mod threads;
+mod words;
 
 pub use bindings::Bindings;
 pub use buffer::Buffer;
+pub use format::Format;
+pub use texture::{Extent, Texture};
+pub(crate) use words::Words;
 
-use crate::interp::{Bound, Dispatch, Group, MAX_LANES, Program, RunError, Stop, Unwatched};
+use crate::interp::{Dispatch, Group, MAX_LANES, Program, RunError, Stop, Unwatched};
 use crate::ir::Kernel;
 use crate::sanitize::{Report, Sanitizer};
+use bindings::Given;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -135,7 +142,8 @@ impl Device {
     ///
     /// # Errors
     /// A kernel that breaks a rule of the [`ir`](crate::ir), nests too deep, has a workgroup that is too large,
-    /// needs more memory than allowed, or has a texture.
+    /// needs more memory than allowed, or has a
+    /// texture of texels that this device does not know.
     pub fn prepare(&self, kernel: &Kernel) -> Result<Pipeline, RunError> {
         let program = Program::new(kernel)?;
         if program.lanes > self.options.workgroup {
@@ -168,7 +176,7 @@ impl Device {
     /// Runs a kernel that was prepared, and waits for it. After an error, buffers hold what was written.
     ///
     /// # Errors
-    /// Bindings that are missing, unknown, too small, misaligned or overlap; too many workgroups; and what
+    /// Bindings that are missing, unknown, of another kind, too small, misaligned or overlap; too many workgroups; and what
     /// stops a kernel: a barrier in divergent control flow, the budget, the deadline. Of several workgroups
     /// that fail, the first is told.
     pub fn run(
@@ -210,9 +218,8 @@ impl Device {
     ) -> Result<Report, RunError> {
         let program = self.prepare(kernel)?.program;
         let dispatch = self.dispatch_of(&program, bindings, count)?;
-        let bytes: Vec<u64> = dispatch.bindings.iter().map(Bound::bytes).collect();
         let options = &self.options;
-        let sanitizer = Sanitizer::new(kernel, options.subgroup, &bytes, options.memory)?;
+        let sanitizer = Sanitizer::new(kernel, options.subgroup, &dispatch, options.memory)?;
         let total = count.iter().map(|n| u64::from(*n)).product::<u64>();
         let kept = Arc::new(Mutex::new((Some(sanitizer), None)));
         let share = Arc::clone(&kept);
@@ -243,10 +250,11 @@ impl Device {
                 return Err(RunError::Workgroups { axis, expected: MAX_WORKGROUPS, found });
             }
         }
-        let (bindings, immediate) = bindings.check(&program.kernel)?;
+        let Given { buffers, textures, immediate } = bindings.check(&program.kernel)?;
         let now = Instant::now();
         Ok(Dispatch {
-            bindings,
+            bindings: buffers,
+            textures,
             immediate,
             workgroups: count,
             subgroup: self.options.subgroup,

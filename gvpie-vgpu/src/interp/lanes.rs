@@ -35,6 +35,13 @@ impl Mask {
         mask
     }
 
+    /// One lane.
+    pub(crate) fn one(lane: usize) -> Mask {
+        let mut mask = Mask::NONE;
+        mask.0[lane / 64] = 1 << (lane % 64);
+        mask
+    }
+
     /// The lanes of a range for whose items `holds`.
     #[inline(always)]
     pub(crate) fn of<T>(range: Range<usize>, items: &[T], holds: impl Fn(&T) -> bool) -> Mask {

@@ -18,6 +18,7 @@ mod plan;
 mod step;
 #[cfg(test)]
 mod tests;
+mod texture;
 mod together;
 mod watch;
 
@@ -25,8 +26,9 @@ pub use error::RunError;
 pub(crate) use lanes::{MAX_LANES, Mask};
 pub(crate) use memory::{Bound, WIDE};
 pub(crate) use plan::Program;
-pub(crate) use watch::{Access, Reach, Unwatched, Watch};
+pub(crate) use watch::{Access, Reach, Texels, Unwatched, Watch};
 
+use crate::device::Texture;
 use crate::ir::{Builtin, Length};
 use lanes::Registers;
 use plan::Fixed;
@@ -42,6 +44,8 @@ const QUANTUM: u64 = 1 << 20;
 pub(crate) struct Dispatch {
     /// In the order of the kernel's bindings.
     pub(crate) bindings: Vec<Bound>,
+    /// The same of textures; nothing where a buffer is, and there a buffer of no bytes.
+    pub(crate) textures: Vec<Option<Texture>>,
     pub(crate) immediate: Bound,
     /// Workgroups along x, y and z.
     pub(crate) workgroups: [u32; 3],

@@ -3,9 +3,11 @@
 
 use super::error::RunError;
 use super::lanes::{MAX_LANES, Register};
-use super::step::{At, Do, Step};
+use super::step::{At, Do, Step, Texel};
+use crate::device::Format;
 use crate::ir::{
-    self, BindingKind, Block, Builtin, Kernel, Label, Length, Node, Op, Place, Slot, Type, Value,
+    self, Binding, BindingKind, Block, Builtin, Kernel, Label, Length, Node, Op, Place, Slot, Type,
+    Value,
 };
 use std::collections::HashMap;
 
@@ -53,10 +55,8 @@ impl Program {
         if lanes > MAX_LANES as u64 {
             return Err(RunError::Workgroup { expected: MAX_LANES as u64, found: lanes });
         }
-        if let Some(texture) =
-            kernel.bindings.iter().find(|b| matches!(b.kind, BindingKind::Texture { .. }))
-        {
-            return Err(RunError::Unsupported { what: format!("the texture {}", texture.name) });
+        for binding in &kernel.bindings {
+            texels(binding)?;
         }
         let mut lives = Lives::new(kernel.values.len());
         lives.block(&kernel.body);
@@ -100,6 +100,18 @@ impl Program {
 /// Whether a register of 64 bits holds it.
 pub(crate) fn is_wide(ty: Type) -> bool {
     ty.bytes() == 8
+}
+
+/// Refuses textures whose texels this device does not know.
+fn texels(binding: &Binding) -> Result<(), RunError> {
+    let BindingKind::Texture { format, channel, .. } = &binding.kind else { return Ok(()) };
+    let known = match format {
+        Some(format) => Format::named(format).is_some_and(|format| format.channel() == *channel),
+        None => matches!(channel, Type::F32 | Type::I32 | Type::U32),
+    };
+    let texels = format.clone().unwrap_or_else(|| channel.to_string());
+    let what = || format!("the texture {} of {texels}", binding.name);
+    if known { Ok(()) } else { Err(RunError::Unsupported { what: what() }) }
 }
 
 fn nests_within(block: &Block, limit: usize) -> bool {
@@ -261,6 +273,12 @@ impl Planner<'_> {
         At { memory: place.memory, base: place.base, terms: terms.collect() }
     }
 
+    fn texel(&self, texture: u32, at: &[Value], level: Option<Value>) -> Texel {
+        let signed = |value: &Value| (self.register(*value), self.ty(*value).is_signed());
+        let level = level.map(|value| self.register(value));
+        Texel { texture, at: at.iter().map(signed).collect(), level }
+    }
+
     fn fix(&mut self, fixed: Fixed, ty: Type) -> Register {
         let key = (fixed, is_wide(ty));
         match self.fixed.get(&key) {
@@ -404,9 +422,18 @@ impl Planner<'_> {
                 Do::Together { op: *op, ty, out, a: at(a), b: b.as_ref().map(at) }
             }
             Op::Ballot(a) => Do::Ballot([out, next(1), next(2), next(3)], at(a)),
-            Op::TextureLoad { .. } | Op::TextureStore { .. } | Op::TextureSize { .. } => {
-                return Err(RunError::Unsupported { what: "a texture".into() });
+            Op::TextureLoad { texture, at, level } => {
+                let out = [out, next(1), next(2), next(3)];
+                Do::TextureLoad(out, self.texel(*texture, at, *level))
             }
+            Op::TextureStore { texture, at, value } => {
+                Do::TextureStore(self.texel(*texture, at, None), value.map(|v| self.register(v)))
+            }
+            Op::TextureSize { texture, level } => Do::TextureSize {
+                texture: *texture,
+                out: [out, next(1), next(2)],
+                level: level.as_ref().map(at),
+            },
         }))
     }
 

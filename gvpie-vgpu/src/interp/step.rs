@@ -46,6 +46,14 @@ pub(crate) struct At {
     pub(crate) terms: Vec<(Register, u32)>,
 }
 
+/// Which texel: the binding, coordinates and whether they are signed, and the level.
+#[derive(Debug)]
+pub(crate) struct Texel {
+    pub(crate) texture: u32,
+    pub(crate) at: Vec<(Register, bool)>,
+    pub(crate) level: Option<Register>,
+}
+
 /// An instruction: the operation, the type that it is of, results, operands.
 #[derive(Debug)]
 pub(crate) enum Do {
@@ -107,4 +115,11 @@ pub(crate) enum Do {
         b: Option<Register>,
     },
     Ballot([Register; 4], Register),
+    TextureLoad([Register; 4], Texel),
+    TextureStore(Texel, [Register; 4]),
+    TextureSize {
+        texture: u32,
+        out: [Register; 3],
+        level: Option<Register>,
+    },
 }

@@ -1,3 +1,5 @@
+mod pictures;
+
 use super::{Bindings, Buffer, Device, Options};
 use crate::interp::RunError;
 use crate::ir::{Atomic, Binary::*, Builtin, Kernel, Op, Place, Type::*};
