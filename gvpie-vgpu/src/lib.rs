@@ -17,9 +17,12 @@ mod scan;
 #[cfg(test)]
 mod sketch;
 
-pub use device::{Bindings, Buffer, Device, Extent, Format, Options, Pipeline, Texture};
+pub use device::{
+    Bindings, Buffer, Device, Extent, Format, Here, Interrupt, Options, Pipeline, Session, Texture,
+    Until,
+};
 pub use error::{Error, Result};
-pub use interp::RunError;
+pub use interp::{Datum, RunError};
 pub use module::Module;
 pub use sanitize::Report;
 pub use scan::Limits;

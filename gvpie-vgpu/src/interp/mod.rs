@@ -13,6 +13,7 @@ mod compute;
 mod control;
 mod error;
 mod lanes;
+mod look;
 mod memory;
 mod plan;
 mod step;
@@ -24,6 +25,8 @@ mod watch;
 
 pub use error::RunError;
 pub(crate) use lanes::{MAX_LANES, Mask};
+pub use look::Datum;
+pub(crate) use look::Look;
 pub(crate) use memory::Bound;
 pub(crate) use plan::Program;
 pub(crate) use watch::{Access, Reach, Texels, Unwatched, Watch};
@@ -66,7 +69,7 @@ pub(crate) struct Dispatch {
 pub(crate) enum Stop {
     /// An error of its own.
     Error(Box<RunError>),
-    /// One before it has failed.
+    /// One before it has failed, or nobody wants it any more.
     Superseded,
 }
 
