@@ -3,6 +3,7 @@
 mod bindings;
 mod buffer;
 mod format;
+mod session;
 #[cfg(test)]
 mod tests;
 mod texture;
@@ -12,6 +13,7 @@ mod words;
 pub use bindings::Bindings;
 pub use buffer::Buffer;
 pub use format::Format;
+pub use session::{Here, Interrupt, Session, Until};
 pub use texture::{Extent, Texture};
 pub(crate) use words::Words;
 
@@ -236,6 +238,24 @@ impl Device {
             (_, Some(Stop::Error(error))) => Err(*error),
             (sanitizer, _) => Ok(sanitizer.map(Sanitizer::report).unwrap_or_default()),
         }
+    }
+
+    /// Begins a dispatch of `count` workgroups that can be gone through step by step, and waits before the
+    /// first instruction of the first of `workgroups`. Lines are those of `source`.
+    ///
+    /// # Errors
+    /// Those of [`Device::dispatch`]; a workgroup that the dispatch has not.
+    pub fn step(
+        &self,
+        kernel: &Kernel,
+        source: &str,
+        bindings: &Bindings,
+        count: [u32; 3],
+        workgroups: &[[u32; 3]],
+    ) -> Result<Session, RunError> {
+        let program = self.prepare(kernel)?.program;
+        let dispatch = self.dispatch_of(&program, bindings, count)?;
+        Session::new(program, dispatch, source, workgroups)
     }
 
     /// What the workgroups of a dispatch share, once it is checked.

@@ -315,22 +315,23 @@ impl Planner<'_> {
                         steps.push(Step::Do(what, *span));
                     }
                 }
-                Node::If { condition, then, otherwise, .. } => {
+                Node::If { condition, then, otherwise, span } => {
                     let condition = self.register(*condition);
                     let then = self.block(then)?;
                     let otherwise = self.block(otherwise)?;
-                    steps.push(Step::If { condition, then, otherwise });
+                    steps.push(Step::If { condition, then, otherwise, span: *span });
                 }
-                Node::Loop { label, body, continuing, break_if, .. } => {
+                Node::Loop { label, body, continuing, break_if, span } => {
                     let label = self.label(*label);
                     let body = self.block(body)?;
                     let continuing = self.block(continuing)?;
                     let break_if = break_if.map(|value| self.register(value));
                     self.at += 1;
                     self.pass(self.at);
-                    steps.push(Step::Loop { label, body, continuing, break_if });
+                    let span = *span;
+                    steps.push(Step::Loop { label, body, continuing, break_if, span });
                 }
-                Node::Switch { label, selector, cases, default, .. } => {
+                Node::Switch { label, selector, cases, default, span } => {
                     let label = self.label(*label);
                     let selector = self.register(*selector);
                     let cases = cases
@@ -338,15 +339,17 @@ impl Planner<'_> {
                         .map(|(selectors, block)| Ok((selectors.clone(), self.block(block)?)))
                         .collect::<Result<_, RunError>>()?;
                     let default = self.block(default)?;
-                    steps.push(Step::Switch { label, selector, cases, default });
+                    let span = *span;
+                    steps.push(Step::Switch { label, selector, cases, default, span });
                 }
                 Node::Scope { label, body } => {
                     let label = self.label(*label);
                     let body = self.block(body)?;
                     steps.push(Step::Scope { label, body });
                 }
-                Node::Leave { label, again, .. } => {
-                    steps.push(Step::Leave { label: self.label(*label), again: *again });
+                Node::Leave { label, again, span } => {
+                    let label = self.label(*label);
+                    steps.push(Step::Leave { label, again: *again, span: *span });
                 }
                 Node::Barrier { scope, span } => {
                     steps.push(Step::Barrier { scope: *scope, span: *span });
