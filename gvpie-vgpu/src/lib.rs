@@ -21,8 +21,8 @@ mod sketch;
 pub mod wgpu;
 
 pub use device::{
-    Bindings, Buffer, Device, Extent, Format, Here, Interrupt, Options, Pipeline, Session, Texture,
-    Until,
+    Bindings, Buffer, Device, Execution, Extent, Format, Here, Interrupt, Options, Pipeline,
+    Session, Texture, Until,
 };
 pub use error::{Error, Result};
 pub use interp::{Datum, RunError};

@@ -45,7 +45,8 @@ pub(crate) struct Program {
 }
 
 impl Program {
-    pub(crate) fn new(kernel: &Kernel) -> Result<Program, RunError> {
+    /// Whether executors can take a kernel, and how many lanes its workgroups have.
+    pub(crate) fn check(kernel: &Kernel) -> Result<usize, RunError> {
         if !nests_within(&kernel.body, MAX_NESTING) {
             return Err(RunError::Nesting { limit: MAX_NESTING });
         }
@@ -58,6 +59,12 @@ impl Program {
         for binding in &kernel.bindings {
             texels(binding)?;
         }
+        Ok(lanes as usize)
+    }
+
+    /// Of a kernel that executors can take.
+    pub(crate) fn new(kernel: &Kernel) -> Result<Program, RunError> {
+        let lanes = Program::check(kernel)?;
         let mut lives = Lives::new(kernel.values.len());
         lives.block(&kernel.body);
         let mut planner = Planner {
@@ -79,7 +86,7 @@ impl Program {
         let [words, longs] = planner.files.each_ref().map(|file| file.count as usize);
         Ok(Program {
             kernel: kernel.clone(),
-            lanes: lanes as usize,
+            lanes,
             words,
             longs,
             fixed: planner.fixed.into_iter().map(|((fixed, wide), at)| (fixed, wide, at)).collect(),
