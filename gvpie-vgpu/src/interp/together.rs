@@ -51,7 +51,7 @@ impl<W: Watch> Group<'_, W> {
                 }
                 None => {
                     for lane in there() {
-                        let b = b.map_or(0, |b| self.registers.words[b.0 as usize][lane] as usize);
+                        let b = b.map_or(0, |b| self.registers.lane(false, b, lane) as usize);
                         let (here, quad) = (lane - first, first + ((lane - first) & !3));
                         let from = match op {
                             Together::First => there().next(),
@@ -81,7 +81,7 @@ impl<W: Watch> Group<'_, W> {
     /// The lanes of each subgroup for which a bool holds, 32 to a word.
     pub(super) fn ballot(&mut self, out: [Register; 4], a: Register) {
         let size = self.dispatch.subgroup;
-        let holds = self.registers.nonzero(a, self.range.clone()).and(&self.mask);
+        let holds = self.registers.nonzero(a, self.range.clone(), &self.mask);
         for lane in self.mask.lanes() {
             let first = lane / size * size;
             for (word, out) in out.iter().enumerate() {
