@@ -286,7 +286,7 @@ pub(crate) struct Over1<'a> {
 
 impl Visit1 for Over1<'_> {
     type Out = ();
-    fn visit<A: Scalar, B: Scalar>(self, f: impl Fn(A) -> B) {
+    fn visit<A: Scalar, B: Scalar>(self, f: impl Fn(A) -> B + Copy) {
         let Over1 { registers, range, out, a } = self;
         if registers.is_same::<A::Bits>(a) {
             let value = f(A::of(registers.first(a))).bits();
@@ -312,7 +312,7 @@ pub(crate) struct Over2<'a> {
 
 impl Visit2 for Over2<'_> {
     type Out = ();
-    fn visit<A: Scalar, B: Scalar, C: Scalar>(self, f: impl Fn(A, B) -> C) {
+    fn visit<A: Scalar, B: Scalar, C: Scalar>(self, f: impl Fn(A, B) -> C + Copy) {
         let Over2 { registers, range, out, a, b } = self;
         if registers.is_same::<A::Bits>(a) && registers.is_same::<B::Bits>(b) {
             let value = f(A::of(registers.first(a)), B::of(registers.first(b))).bits();

@@ -27,7 +27,7 @@ pub use error::RunError;
 pub(crate) use lanes::{MAX_LANES, Mask};
 pub use look::Datum;
 pub(crate) use look::Look;
-pub(crate) use memory::Bound;
+pub(crate) use memory::{Bound, WIDE};
 pub(crate) use plan::Program;
 pub(crate) use watch::{Access, Reach, Shape, Texels, Unwatched, Watch};
 
@@ -214,7 +214,7 @@ impl<'a, W: Watch> Group<'a, W> {
 
 impl Dispatch {
     /// Elements of an array.
-    fn length(&self, length: Length) -> u32 {
+    pub(crate) fn length(&self, length: Length) -> u32 {
         match length {
             Length::Fixed(count) => count,
             Length::Runtime { binding, offset, stride } => {
@@ -226,7 +226,7 @@ impl Dispatch {
     }
 
     /// Gives out instructions × lanes, if there are any and there is time.
-    fn grant(&self, cost: u64, index: u64) -> Result<u64, Stop> {
+    pub(crate) fn grant(&self, cost: u64, index: u64) -> Result<u64, Stop> {
         if self.failed.load(Relaxed) < index {
             return Err(Stop::Superseded);
         }

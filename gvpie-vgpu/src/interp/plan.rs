@@ -46,7 +46,8 @@ pub(crate) struct Program {
 }
 
 impl Program {
-    pub(crate) fn new(kernel: &Kernel) -> Result<Program, RunError> {
+    /// Whether executors can take a kernel, and how many lanes its workgroups have.
+    pub(crate) fn check(kernel: &Kernel) -> Result<usize, RunError> {
         if !nests_within(&kernel.body, MAX_NESTING) {
             return Err(RunError::Nesting { limit: MAX_NESTING });
         }
@@ -59,6 +60,12 @@ impl Program {
         for binding in &kernel.bindings {
             texels(binding)?;
         }
+        Ok(lanes as usize)
+    }
+
+    /// Of a kernel that executors can take.
+    pub(crate) fn new(kernel: &Kernel) -> Result<Program, RunError> {
+        let lanes = Program::check(kernel)?;
         let mut lives = Lives::new(kernel.values.len());
         lives.block(&kernel.body);
         lives.hold();
@@ -84,7 +91,7 @@ impl Program {
         let [words, longs] = planner.files.each_ref().map(|file| file.count as usize);
         Ok(Program {
             kernel: kernel.clone(),
-            lanes: lanes as usize,
+            lanes,
             words,
             longs,
             fixed: planner.fixed.into_iter().map(|((fixed, wide), at)| (fixed, wide, at)).collect(),
