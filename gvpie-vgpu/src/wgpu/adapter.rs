@@ -3,7 +3,7 @@
 use super::check::Collector;
 use super::device::Device;
 use super::queue::{Queue, State};
-use super::{Api, Fault, Never, Options};
+use super::{Api, Fault, Never, Options, texture};
 use crate::interp::RunError;
 use ::wgpu::{Features, Limits, TextureFormat, hal, rwh, wgt};
 use std::sync::Arc;
@@ -51,6 +51,9 @@ impl Machine {
             | Features::IMMEDIATES
             | Features::MAPPABLE_PRIMARY_BUFFERS
             | Features::PIPELINE_CACHE
+            | Features::CLEAR_TEXTURE
+            | Features::TEXTURE_FORMAT_16BIT_NORM
+            | Features::BGRA8UNORM_STORAGE
             | Features::TIMESTAMP_QUERY
             | Features::TIMESTAMP_QUERY_INSIDE_ENCODERS
             | Features::TIMESTAMP_QUERY_INSIDE_PASSES
@@ -60,6 +63,11 @@ impl Machine {
     fn limits(&self) -> Limits {
         let lanes = self.options.workgroup as u32;
         Limits {
+            max_texture_dimension_1d: 16384,
+            max_texture_dimension_2d: 16384,
+            max_texture_array_layers: 2048,
+            max_sampled_textures_per_shader_stage: 128,
+            max_storage_textures_per_shader_stage: 128,
             max_bind_groups: hal::MAX_BIND_GROUPS as u32,
             max_bindings_per_bind_group: 1000,
             max_dynamic_uniform_buffers_per_pipeline_layout: 64,
@@ -174,9 +182,9 @@ impl hal::Adapter for Adapter {
 
     unsafe fn texture_format_capabilities(
         &self,
-        _: TextureFormat,
+        format: TextureFormat,
     ) -> hal::TextureFormatCapabilities {
-        hal::TextureFormatCapabilities::empty()
+        texture::capabilities(format, Machine::features())
     }
 
     unsafe fn surface_capabilities(&self, _: &Surface) -> Option<hal::SurfaceCapabilities> {
