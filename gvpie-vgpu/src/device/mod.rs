@@ -7,11 +7,13 @@ mod format;
 mod tests;
 mod texture;
 mod threads;
+mod words;
 
 pub use bindings::Bindings;
 pub use buffer::Buffer;
 pub use format::Format;
 pub use texture::{Extent, Texture};
+pub(crate) use words::Words;
 
 use crate::interp::{Dispatch, Group, MAX_LANES, Program, RunError, Stop, Unwatched};
 use crate::ir::Kernel;

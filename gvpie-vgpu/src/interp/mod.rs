@@ -24,7 +24,7 @@ mod watch;
 
 pub use error::RunError;
 pub(crate) use lanes::{MAX_LANES, Mask};
-pub(crate) use memory::Bound;
+pub(crate) use memory::{Bound, WIDE};
 pub(crate) use plan::Program;
 pub(crate) use watch::{Access, Reach, Texels, Unwatched, Watch};
 
