@@ -5,7 +5,7 @@ use super::device::Device;
 use super::queue::{Queue, State};
 use super::{Api, Fault, Never, Options, texture};
 use crate::interp::RunError;
-use ::wgpu::{Features, Limits, TextureFormat, hal, rwh, wgt};
+use ::wgpu::{DownlevelFlags, Features, Limits, TextureFormat, hal, rwh, wgt};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -57,6 +57,20 @@ impl Machine {
             | Features::TIMESTAMP_QUERY
             | Features::TIMESTAMP_QUERY_INSIDE_ENCODERS
             | Features::TIMESTAMP_QUERY_INSIDE_PASSES
+    }
+
+    /// What WebGPU has but some devices lack: all that compute can meet. Layouts may name other stages.
+    fn flags() -> DownlevelFlags {
+        DownlevelFlags::COMPUTE_SHADERS
+            | DownlevelFlags::INDIRECT_EXECUTION
+            | DownlevelFlags::SHADER_F16_IN_F32
+            | DownlevelFlags::BUFFER_BINDINGS_NOT_16_BYTE_ALIGNED
+            | DownlevelFlags::NON_POWER_OF_TWO_MIPMAPPED_TEXTURES
+            | DownlevelFlags::NONBLOCKING_QUERY_RESOLVE
+            | DownlevelFlags::UNRESTRICTED_INDEX_BUFFER
+            | DownlevelFlags::VERTEX_STORAGE
+            | DownlevelFlags::FRAGMENT_STORAGE
+            | DownlevelFlags::FRAGMENT_WRITABLE_STORAGE
     }
 
     /// WebGPU's limits, and more where nothing bounds it.
@@ -146,10 +160,7 @@ impl hal::Instance for Instance {
                     ray_tracing_pipeline_data_offset_alignment: 1,
                 },
                 downlevel: ::wgpu::DownlevelCapabilities {
-                    flags: ::wgpu::DownlevelFlags::COMPUTE_SHADERS
-                        | ::wgpu::DownlevelFlags::INDIRECT_EXECUTION
-                        | ::wgpu::DownlevelFlags::BUFFER_BINDINGS_NOT_16_BYTE_ALIGNED
-                        | ::wgpu::DownlevelFlags::NON_POWER_OF_TWO_MIPMAPPED_TEXTURES,
+                    flags: Machine::flags(),
                     limits: ::wgpu::DownlevelLimits {},
                     shader_model: ::wgpu::ShaderModel::Sm5,
                 },

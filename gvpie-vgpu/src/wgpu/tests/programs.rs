@@ -180,6 +180,41 @@ fn a_scan_with_workgroup_memory_and_64_bits_is_the_same_everywhere() {
 }
 
 #[test]
+fn halves_in_words_are_packed_and_layouts_may_name_all_stages() {
+    let wgsl = "
+        @group(0) @binding(0) var<storage, read_write> x: array<vec2<f32>, 4>;
+        @compute @workgroup_size(4) fn main(@builtin(local_invocation_index) i: u32) {
+            x[i] = unpack2x16float(pack2x16float(x[i] * 3)) + quantizeToF16(x[i]);
+        }";
+    let found = same(|gpu| {
+        let ty = BufferBindingType::Storage { read_only: false };
+        let group_layout = gpu.device.create_bind_group_layout(&BindGroupLayoutDescriptor {
+            label: None,
+            entries: &[BindGroupLayoutEntry {
+                binding: 0,
+                visibility: ShaderStages::COMPUTE | ShaderStages::FRAGMENT,
+                ty: BindingType::Buffer { ty, has_dynamic_offset: false, min_binding_size: None },
+                count: None,
+            }],
+        });
+        let layout = gpu.device.create_pipeline_layout(&PipelineLayoutDescriptor {
+            label: None,
+            bind_group_layouts: &[Some(&group_layout)],
+            immediate_size: 0,
+        });
+        let pipeline = gpu.pipeline(wgsl, Some(&layout));
+        let halves: Vec<u8> = (1..9).flat_map(|i| (i as f32 * 0.5).to_le_bytes()).collect();
+        let data = gpu.buffer(STORAGE | BufferUsages::INDEX, &halves);
+        let group = gpu.group_of(&group_layout, &[data.as_entire_binding()]);
+        gpu.dispatch(&pipeline, &group, 1);
+        gpu.read(&data)
+    });
+    for (i, word) in found.chunks_exact(4).enumerate() {
+        assert_eq!(word, (2.0 * (i as f32 + 1.0)).to_le_bytes());
+    }
+}
+
+#[test]
 fn passes_are_timed() {
     let gpu = super::here(Default::default());
     let wgsl = "@compute @workgroup_size(64) fn main() { for (var i = 0; i < 9999; i++) {} }";
