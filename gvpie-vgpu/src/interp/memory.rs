@@ -43,6 +43,11 @@ impl Bound {
     fn words(&self) -> &[AtomicU32] {
         &self.words[self.range.clone()]
     }
+
+    /// Where it begins.
+    pub(crate) fn start(&self) -> *mut u8 {
+        self.words().as_ptr().cast_mut().cast()
+    }
 }
 
 /// A word that is read and written in place.
