@@ -25,6 +25,8 @@
 //!   kernel with something that this device has not is refused as an internal error with its line. Two
 //!   bindings of one dispatch must not overlap where one is written to, which WebGPU forbids and wgpu
 //!   does not check.
+//! * **Source** is parsed and validated by wgpu: what [`Limits`](crate::Limits) holds of a hostile one is
+//!   not looked at.
 //! * **What is not compute** is refused by wgpu: no format can be drawn to, no surface is supported, and
 //!   the features of ray tracing, external textures and shaders in other languages are not there.
 

@@ -21,9 +21,9 @@ const WANTED: Features = Features::IMMEDIATES
     .union(Features::CLEAR_TEXTURE)
     .union(Features::TIMESTAMP_QUERY);
 
-async fn open(adapter: &Adapter) -> Gpu {
+async fn open(adapter: &Adapter, required_features: Features) -> Gpu {
     let descriptor = DeviceDescriptor {
-        required_features: WANTED,
+        required_features,
         required_limits: Limits { max_immediate_size: 64, ..Limits::defaults() },
         ..Default::default()
     };
@@ -33,9 +33,13 @@ async fn open(adapter: &Adapter) -> Gpu {
 
 /// A device of this back end.
 fn here(options: Options) -> Gpu {
+    here_with(options, WANTED)
+}
+
+fn here_with(options: Options, features: Features) -> Gpu {
     let instance = instance(options).unwrap();
     pollster::block_on(async {
-        open(&instance.request_adapter(&Default::default()).await.unwrap()).await
+        open(&instance.request_adapter(&Default::default()).await.unwrap(), features).await
     })
 }
 
@@ -48,7 +52,7 @@ fn both() -> Vec<Gpu> {
         pollster::block_on(async {
             let adapters = instance.enumerate_adapters(Backends::VULKAN).await;
             match adapters.iter().find(|adapter| adapter.features().contains(WANTED)) {
-                Some(adapter) => gpus.push(open(adapter).await),
+                Some(adapter) => gpus.push(open(adapter, WANTED).await),
                 None => assert_ne!(wish, "require", "no Vulkan driver"),
             }
         });
