@@ -1,5 +1,6 @@
 //! Programs of wgpu, on this back end and on a Vulkan driver where there is one.
 
+mod examples;
 mod faults;
 mod lifetimes;
 mod programs;
@@ -43,21 +44,25 @@ fn here_with(options: Options, features: Features) -> Gpu {
     })
 }
 
-/// This back end and, as `GVPIE_GPU` asks for it, a driver.
-fn both() -> Vec<Gpu> {
-    let mut gpus = vec![here(Options::default())];
+/// A Vulkan driver that can do what the programs use, as `GVPIE_GPU` asks for it.
+fn driver() -> Option<(Instance, Adapter)> {
     let wish = std::env::var("GVPIE_GPU").unwrap_or_default();
-    if wish != "off" {
-        let instance = Instance::new(InstanceDescriptor::new_without_display_handle());
-        pollster::block_on(async {
-            let adapters = instance.enumerate_adapters(Backends::VULKAN).await;
-            match adapters.iter().find(|adapter| adapter.features().contains(WANTED)) {
-                Some(adapter) => gpus.push(open(adapter, WANTED).await),
-                None => assert_ne!(wish, "require", "no Vulkan driver"),
-            }
-        });
+    if wish == "off" || wish == "vgpu" {
+        return None;
     }
-    gpus
+    let mut descriptor = InstanceDescriptor::new_without_display_handle();
+    descriptor.backends = Backends::VULKAN;
+    let instance = Instance::new(descriptor);
+    let adapters = pollster::block_on(instance.enumerate_adapters(Backends::VULKAN));
+    let adapter = adapters.into_iter().find(|adapter| adapter.features().contains(WANTED));
+    assert!(adapter.is_some() || wish != "require", "no Vulkan driver");
+    Some((instance, adapter?))
+}
+
+/// This back end and the driver, if there is one.
+fn both() -> Vec<Gpu> {
+    let driver = driver().map(|(_, adapter)| pollster::block_on(open(&adapter, WANTED)));
+    [here(Options::default())].into_iter().chain(driver).collect()
 }
 
 impl Gpu {

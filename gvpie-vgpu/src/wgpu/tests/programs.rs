@@ -96,13 +96,18 @@ fn workgroups_are_counted_by_a_buffer() {
         let counts = [9, 2, 3, 1, 70_000, 1, 1, 0, 5, 5];
         let counts = gpu.buffer(BufferUsages::INDIRECT, &bytes(&counts));
         gpu.submit(|encoder| {
+            encoder.push_debug_group("all");
             let mut pass = encoder.begin_compute_pass(&Default::default());
             pass.set_pipeline(&pipeline);
             pass.set_bind_group(0, &group, &[]);
             pass.dispatch_workgroups_indirect(&counts, 4);
-            // Too many, and none at all.
+            pass.push_debug_group("too many, and none at all");
             pass.dispatch_workgroups_indirect(&counts, 16);
+            pass.insert_debug_marker("none");
             pass.dispatch_workgroups_indirect(&counts, 28);
+            pass.pop_debug_group();
+            drop(pass);
+            encoder.pop_debug_group();
         });
         gpu.read(&out)
     });
@@ -260,6 +265,30 @@ fn features_of_kernels_hold_however_they_are_run() {
         assert_eq!(word(24) as u16, half::f16::from_f32(1.0 / 3.0).to_bits());
         assert_eq!((f64::from_bits(long(32)), word(40)), (1.0 / 3.0, 16));
     }
+}
+
+#[test]
+fn a_pipeline_cache_is_taken_and_has_nothing_to_keep() {
+    let gpu = here_with(Options::default(), Features::PIPELINE_CACHE | Features::IMMEDIATES);
+    let descriptor = PipelineCacheDescriptor { label: None, data: None, fallback: true };
+    // SAFETY: there is no data.
+    let cache = unsafe { gpu.device.create_pipeline_cache(&descriptor) };
+    let module = gpu.module("@compute @workgroup_size(1) fn main() {}");
+    let pipeline = gpu.device.create_compute_pipeline(&ComputePipelineDescriptor {
+        label: None,
+        layout: None,
+        module: &module,
+        entry_point: Some("main"),
+        compilation_options: Default::default(),
+        cache: Some(&cache),
+    });
+    assert_eq!(cache.get_data(), None);
+    gpu.submit(|encoder| {
+        let mut pass = encoder.begin_compute_pass(&Default::default());
+        pass.set_pipeline(&pipeline);
+        pass.dispatch_workgroups(1, 1, 1);
+    });
+    gpu.device.poll(PollType::wait_indefinitely()).unwrap();
 }
 
 #[test]
