@@ -9,7 +9,7 @@ use std::thread::{Builder, JoinHandle};
 
 /// Bytes of a thread's stack: the interpreter follows the deepest kernel that it takes on a quarter of it,
 /// unoptimised.
-const STACK: usize = 16 << 20;
+pub(super) const STACK: usize = 16 << 20;
 
 type Work = Arc<dyn Fn() + Send + Sync>;
 

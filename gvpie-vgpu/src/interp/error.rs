@@ -207,6 +207,14 @@ pub enum RunError {
         /// What came.
         found: u32,
     },
+    /// A workgroup that a dispatch has not.
+    #[error("workgroup {found:?}: expected one of the dispatch's {expected:?}")]
+    NoWorkgroup {
+        /// Workgroups along x, y and z.
+        expected: [u32; 3],
+        /// What came.
+        found: [u32; 3],
+    },
     /// More memory than allowed, or than there is.
     #[error("{what}: expected {expected} bytes at most, found {found}")]
     Memory {

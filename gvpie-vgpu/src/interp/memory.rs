@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Held by who does an atomic of 64 bits to a buffer.
-static WIDE: Mutex<()> = Mutex::new(());
+pub(crate) static WIDE: Mutex<()> = Mutex::new(());
 
 /// A part of a buffer, as a kernel sees it.
 #[derive(Debug, Clone)]
@@ -42,6 +42,11 @@ impl Bound {
 
     fn words(&self) -> &[AtomicU32] {
         &self.words[self.range.clone()]
+    }
+
+    /// Where it begins.
+    pub(crate) fn start(&self) -> *mut u8 {
+        self.words().as_ptr().cast_mut().cast()
     }
 }
 

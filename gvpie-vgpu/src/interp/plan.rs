@@ -45,7 +45,8 @@ pub(crate) struct Program {
 }
 
 impl Program {
-    pub(crate) fn new(kernel: &Kernel) -> Result<Program, RunError> {
+    /// Whether executors can take a kernel, and how many lanes its workgroups have.
+    pub(crate) fn check(kernel: &Kernel) -> Result<usize, RunError> {
         if !nests_within(&kernel.body, MAX_NESTING) {
             return Err(RunError::Nesting { limit: MAX_NESTING });
         }
@@ -58,6 +59,12 @@ impl Program {
         for binding in &kernel.bindings {
             texels(binding)?;
         }
+        Ok(lanes as usize)
+    }
+
+    /// Of a kernel that executors can take.
+    pub(crate) fn new(kernel: &Kernel) -> Result<Program, RunError> {
+        let lanes = Program::check(kernel)?;
         let mut lives = Lives::new(kernel.values.len());
         lives.block(&kernel.body);
         let mut planner = Planner {
@@ -79,7 +86,7 @@ impl Program {
         let [words, longs] = planner.files.each_ref().map(|file| file.count as usize);
         Ok(Program {
             kernel: kernel.clone(),
-            lanes: lanes as usize,
+            lanes,
             words,
             longs,
             fixed: planner.fixed.into_iter().map(|((fixed, wide), at)| (fixed, wide, at)).collect(),
@@ -315,22 +322,23 @@ impl Planner<'_> {
                         steps.push(Step::Do(what, *span));
                     }
                 }
-                Node::If { condition, then, otherwise, .. } => {
+                Node::If { condition, then, otherwise, span } => {
                     let condition = self.register(*condition);
                     let then = self.block(then)?;
                     let otherwise = self.block(otherwise)?;
-                    steps.push(Step::If { condition, then, otherwise });
+                    steps.push(Step::If { condition, then, otherwise, span: *span });
                 }
-                Node::Loop { label, body, continuing, break_if, .. } => {
+                Node::Loop { label, body, continuing, break_if, span } => {
                     let label = self.label(*label);
                     let body = self.block(body)?;
                     let continuing = self.block(continuing)?;
                     let break_if = break_if.map(|value| self.register(value));
                     self.at += 1;
                     self.pass(self.at);
-                    steps.push(Step::Loop { label, body, continuing, break_if });
+                    let span = *span;
+                    steps.push(Step::Loop { label, body, continuing, break_if, span });
                 }
-                Node::Switch { label, selector, cases, default, .. } => {
+                Node::Switch { label, selector, cases, default, span } => {
                     let label = self.label(*label);
                     let selector = self.register(*selector);
                     let cases = cases
@@ -338,15 +346,17 @@ impl Planner<'_> {
                         .map(|(selectors, block)| Ok((selectors.clone(), self.block(block)?)))
                         .collect::<Result<_, RunError>>()?;
                     let default = self.block(default)?;
-                    steps.push(Step::Switch { label, selector, cases, default });
+                    let span = *span;
+                    steps.push(Step::Switch { label, selector, cases, default, span });
                 }
                 Node::Scope { label, body } => {
                     let label = self.label(*label);
                     let body = self.block(body)?;
                     steps.push(Step::Scope { label, body });
                 }
-                Node::Leave { label, again, .. } => {
-                    steps.push(Step::Leave { label: self.label(*label), again: *again });
+                Node::Leave { label, again, span } => {
+                    let label = self.label(*label);
+                    steps.push(Step::Leave { label, again: *again, span: *span });
                 }
                 Node::Barrier { scope, span } => {
                     steps.push(Step::Barrier { scope: *scope, span: *span });

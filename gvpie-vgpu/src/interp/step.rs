@@ -11,18 +11,21 @@ pub(crate) enum Step {
         condition: Register,
         then: Vec<Step>,
         otherwise: Vec<Step>,
+        span: Span,
     },
     Loop {
         label: usize,
         body: Vec<Step>,
         continuing: Vec<Step>,
         break_if: Option<Register>,
+        span: Span,
     },
     Switch {
         label: usize,
         selector: Register,
         cases: Vec<(Vec<u32>, Vec<Step>)>,
         default: Vec<Step>,
+        span: Span,
     },
     Scope {
         label: usize,
@@ -31,6 +34,7 @@ pub(crate) enum Step {
     Leave {
         label: usize,
         again: bool,
+        span: Span,
     },
     Barrier {
         scope: Scope,

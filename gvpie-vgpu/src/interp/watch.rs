@@ -1,6 +1,8 @@
 //! Who looks on as a kernel runs. Plain runs have nobody, and pay nothing.
 
+use super::Stop;
 use super::lanes::Mask;
+use super::look::Look;
 use crate::device::Texture;
 use crate::ir::{Memory, Scope, Span};
 
@@ -49,8 +51,14 @@ pub(crate) struct Texels<'a> {
 pub(crate) trait Watch {
     /// Whether anybody is there.
     const ACTIVE: bool;
+    /// Whether anybody wants to see each step.
+    const STEPS: bool = false;
     /// A workgroup begins.
     fn begin(&mut self, workgroup: [u32; 3]);
+    /// A step is about to be taken; an error is to take no more.
+    fn step(&mut self, _: &Look<'_>) -> Result<(), Stop> {
+        Ok(())
+    }
     /// Memory is about to be reached.
     fn access(&mut self, access: Access<'_>);
     /// Texels are about to be reached.

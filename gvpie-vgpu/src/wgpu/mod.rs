@@ -38,6 +38,9 @@ mod encoder;
 mod pipeline;
 mod query;
 mod queue;
+#[cfg(test)]
+mod tests;
+mod texture;
 
 pub use adapter::{Adapter, Instance};
 pub use check::{Checked, Collector};
@@ -94,9 +97,9 @@ impl hal::Api for Api {
     type CommandEncoder = encoder::Encoder;
     type CommandBuffer = command::CommandBuffer;
     type Buffer = buffer::Buffer;
-    type Texture = Never;
+    type Texture = texture::Texture;
     type SurfaceTexture = Never;
-    type TextureView = Never;
+    type TextureView = texture::TextureView;
     type Sampler = bind::Sampler;
     type QuerySet = query::QuerySet;
     type Fence = queue::Fence;
@@ -140,6 +143,8 @@ resource! {
     encoder::Encoder:;
     command::CommandBuffer: DynCommandBuffer;
     buffer::Buffer: DynBuffer;
+    texture::Texture: DynTexture;
+    texture::TextureView: DynTextureView;
     bind::Sampler: DynSampler;
     query::QuerySet: DynQuerySet;
     queue::Fence: DynFence;
@@ -149,8 +154,13 @@ resource! {
     pipeline::ShaderModule: DynShaderModule;
     pipeline::ComputePipeline: DynComputePipeline;
     pipeline::PipelineCache: DynPipelineCache;
-    Never: DynTexture DynSurfaceTexture DynTextureView DynRenderPipeline DynRayTracingPipeline
-        DynAccelerationStructure;
+    Never: DynSurfaceTexture DynRenderPipeline DynRayTracingPipeline DynAccelerationStructure;
+}
+
+impl std::borrow::Borrow<texture::Texture> for Never {
+    fn borrow(&self) -> &texture::Texture {
+        match *self {}
+    }
 }
 
 impl std::borrow::Borrow<dyn hal::DynTexture> for Never {

@@ -1,4 +1,5 @@
 mod pictures;
+mod sessions;
 
 use super::{Bindings, Buffer, Device, Options};
 use crate::interp::RunError;
