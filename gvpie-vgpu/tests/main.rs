@@ -1,0 +1,3 @@
+//! Proofs of the software device, from outside: sources that are hostile.
+
+mod hostile;
