@@ -1,3 +1,8 @@
-//! Proofs of the software device, from outside: sources that are hostile.
+//! Proofs of the software device, from outside: generated kernels, hostile sources, and sources of others.
 
+#[path = "../../tests/effort.rs"]
+mod effort;
+mod executors;
+mod generate;
+mod generated;
 mod hostile;
