@@ -6,3 +6,4 @@ mod executors;
 mod generate;
 mod generated;
 mod hostile;
+mod inputs;
