@@ -6,12 +6,19 @@
 use crate::effort::Effort;
 use crate::executors::{Executor, Gpu, Software};
 use crate::generate::{Features, Generated, generate};
-use gvpie_vgpu::Options;
+use gvpie_vgpu::{Execution, Options};
 use std::time::Instant;
 
 /// The interpreter at a size of subgroups.
 fn interpreter(subgroup: usize) -> Software {
-    Software::new("interpreter", Options { threads: 2, subgroup, ..Options::default() })
+    let execution = Execution::Interpreted;
+    Software::new("interpreter", Options { threads: 2, subgroup, execution, ..Options::default() })
+}
+
+/// Machine code, so many lanes at a time.
+fn compiled(lanes: usize) -> Software {
+    let options = Options { threads: 2, subgroup: lanes, warp: lanes, ..Options::default() };
+    Software::new("machine code", options)
 }
 
 /// Calls `check` with kernels of so many seeds, and tells which of them failed.
@@ -80,6 +87,9 @@ fn same(
     Ok(())
 }
 
+/// Lanes that machine code runs at a time.
+const LANES: [usize; 4] = [4, 8, 16, 32];
+
 /// All that the software device has.
 fn all(seed: u64) -> Features {
     Features {
@@ -92,10 +102,20 @@ fn all(seed: u64) -> Features {
 }
 
 #[test]
-fn generated_kernels_are_the_same_in_subgroups_of_any_size() {
-    let (one, other) = (interpreter(8), interpreter(32));
-    none_fails("two sizes of subgroups", [60, 10_000], all, |kernel| {
-        same(kernel, &one, &other, true)
+fn machine_code_does_what_the_interpreter_does() {
+    let software = interpreter(32);
+    let compiled = LANES.map(compiled);
+    none_fails("compiled and interpreted", [40, 10_000], all, |kernel| {
+        compiled.iter().try_for_each(|compiled| same(kernel, &software, compiled, true))
+    });
+}
+
+#[test]
+fn machine_code_does_what_the_interpreter_does_in_subgroups() {
+    let both = LANES.map(|lanes| (interpreter(lanes), compiled(lanes)));
+    let features = |seed| Features { subgroups: true, ..all(seed) };
+    none_fails("compiled and interpreted, with subgroups", [40, 10_000], features, |kernel| {
+        both.iter().try_for_each(|(software, compiled)| same(kernel, software, compiled, true))
     });
 }
 
