@@ -369,7 +369,7 @@ pub enum Together {
 }
 
 /// What an instruction computes.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Op {
     /// These bits, in the lowest ones of the type of its result; a bool is 0 or 1.
     Const(u64),
