@@ -198,7 +198,7 @@ impl Walker<'_> {
         if let (Shr, Some(0)) = (binary, self.known(a)) {
             return Ok(a);
         }
-        let Some(n) = self.known(b) else { return Err(op) };
+        let Some(n) = self.known(b) else { return self.fold_sum(ty, op, span) };
         let all = if ty == Type::Bool { 1 } else { ones(ty) };
         let bits = u64::from(8 * ty.bytes());
         let same = match binary {
@@ -228,11 +228,27 @@ impl Walker<'_> {
             let both = self.constant(ty, both);
             return Ok(self.pure(ty, Op::Binary(binary, c, both), span));
         }
+        // A factor goes to both parts of a sum, so that constants come out of what is computed.
+        if let (Mul | Shl, Op::Binary(Add, c, d)) = (binary, self.def(a).clone())
+            && let Some(m) = self.known(d)
+            && let Some(product) = numerics::binary(binary, ty, m, n)
+        {
+            let product = self.constant(ty, product);
+            let rest = self.pure(ty, Op::Binary(binary, c, b), span);
+            return Ok(self.pure(ty, Op::Binary(Add, rest, product), span));
+        }
+        if let (Shl, Op::Binary(Shl, c, d)) = (binary, self.def(a).clone())
+            && let Some(m) = self.known(d)
+            && m % bits + n % bits < bits
+        {
+            let both = self.constant(Type::U32, m % bits + n % bits);
+            return Ok(self.pure(ty, Op::Binary(Shl, c, both), span));
+        }
         if n.is_power_of_two() && ty != Type::Bool {
             let count = self.constant(Type::U32, n.trailing_zeros().into());
             let unsigned = matches!(ty, Type::U32 | Type::U64) || (plain && n <= i32::MAX as u64);
             match binary {
-                Mul => return Err(Op::Binary(Shl, a, count)),
+                Mul => return Ok(self.pure(ty, Op::Binary(Shl, a, count), span)),
                 Div if unsigned => return Err(Op::Binary(Shr, a, count)),
                 Rem if unsigned => {
                     let mask = self.constant(ty, n - 1);
@@ -246,6 +262,20 @@ impl Walker<'_> {
             let whole = u32::MAX.checked_shr(self.range(a).high.leading_zeros()).unwrap_or(0);
             if whole & !(n as u32) == 0 {
                 return Ok(a);
+            }
+        }
+        Err(op)
+    }
+
+    /// A constant in a sum is added last.
+    fn fold_sum(&mut self, ty: Type, op: Op, span: Span) -> Result<Value, Op> {
+        let Op::Binary(Binary::Add, a, b) = op else { return Err(op) };
+        for (sum, other) in [(a, b), (b, a)] {
+            if let Op::Binary(Binary::Add, c, d) = *self.def(sum)
+                && self.known(d).is_some()
+            {
+                let rest = self.pure(ty, Op::Binary(Binary::Add, c, other), span);
+                return Ok(self.pure(ty, Op::Binary(Binary::Add, rest, d), span));
             }
         }
         Err(op)

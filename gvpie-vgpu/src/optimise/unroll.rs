@@ -13,7 +13,7 @@ use std::collections::HashMap;
 const ROUNDS: u32 = 64;
 
 /// Instructions that a loop becomes at most.
-const SIZE: usize = 512;
+const SIZE: usize = 256;
 
 /// Operations within one another that are looked into for what counts rounds.
 const DEPTH: u32 = 8;
