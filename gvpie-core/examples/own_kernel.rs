@@ -1,6 +1,7 @@
 //! Your own WGSL: the Collatz steps of the first hundred thousand numbers.
 //!
-//! `GVPIE_BACKEND=gpu cargo run --release -p gvpie-core --example own_kernel`
+//! `cargo run --release -p gvpie-core --features vgpu --example own_kernel`, on a GPU or, with
+//! `GVPIE_BACKEND=cpu`, in software.
 
 use gvpie_core::{Bindings, Context, Error, Kernel, Result};
 
@@ -30,7 +31,9 @@ fn main() -> Result<()> {
     let pipeline = match ctx.pipeline(&Kernel::wgsl("collatz", COLLATZ)) {
         Err(error @ Error::Unsupported { .. }) => {
             println!("{error}");
-            println!("GVPIE_BACKEND=gpu runs this example on any adapter there is.");
+            println!(
+                "GVPIE_BACKEND=gpu runs this example on any adapter there is, --features vgpu on none."
+            );
             return Ok(());
         }
         other => other?,

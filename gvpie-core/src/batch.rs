@@ -8,11 +8,13 @@ use crate::buffer::Buffer;
 use crate::device::{Device, GpuDevice};
 use crate::element::Element;
 use crate::error::{Error, Result};
-use crate::kernel::Pipeline;
+use crate::host::Work;
+use crate::kernel::{Form, Pipeline};
 use crate::shader::{Access, Reflection};
 use crate::tensor::Tensor;
 use std::collections::HashMap;
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// What a dispatch binds: parameters first, then buffers in the order of their binding numbers.
@@ -102,6 +104,8 @@ type HostWork = Box<dyn FnOnce() -> Result<()> + Send>;
 
 struct Dispatch {
     pipeline: Pipeline,
+    compiled: wgpu::ComputePipeline,
+    layout: wgpu::BindGroupLayout,
     /// Where the parameters begin in the batch's block of them.
     params_at: u32,
     buffers: Vec<Bound>,
@@ -150,14 +154,12 @@ impl Batch {
         bindings: Bindings,
         grid: [u32; 3],
     ) -> Result<()> {
-        let Device::Wgpu(gpu) = &self.device else {
-            return Err(Error::Foreign { operand: format!("kernel '{}'", pipeline.label()) });
-        };
+        let foreign = || Error::Foreign { operand: format!("kernel '{}'", pipeline.label()) };
         if !pipeline.device().is(&self.device) {
-            return Err(Error::Foreign { operand: format!("kernel '{}'", pipeline.label()) });
+            return Err(foreign());
         }
-        check_bindings(&self.device, gpu, pipeline, &bindings)?;
-        let allowed = gpu.limits().max_compute_workgroups_per_dimension;
+        check_bindings(&self.device, pipeline, &bindings)?;
+        let allowed = self.device.max_workgroups();
         if let Some(&asked) = grid.iter().find(|&&n| n > allowed) {
             return Err(Error::Limit {
                 what: format!("kernel '{}'", pipeline.label()),
@@ -169,6 +171,16 @@ impl Batch {
         if grid.contains(&0) {
             return Ok(());
         }
+        let (gpu, compiled, layout) = match (&self.device, pipeline.form()) {
+            (Device::Wgpu(gpu), Form::Wgpu(compiled, layout)) => (gpu, compiled, layout),
+            (Device::Host(host), Form::Host(program)) => {
+                let (host, program) = (Arc::clone(host), program.clone());
+                let work = on_host(pipeline, bindings);
+                self.host(move || host.machine().run(host.pool(), &program, &work, grid));
+                return Ok(());
+            }
+            _ => return Err(foreign()),
+        };
         let align = gpu.limits().min_uniform_buffer_offset_alignment as usize;
         let params_at = self.params.len().next_multiple_of(align);
         if let Some(params) = bindings.params {
@@ -177,6 +189,8 @@ impl Batch {
         }
         self.dispatches.push(Dispatch {
             pipeline: pipeline.clone(),
+            compiled: compiled.clone(),
+            layout: layout.clone(),
             params_at: u32::try_from(params_at).map_err(|_| Error::Limit {
                 what: format!("parameters of batch '{}'", self.label),
                 limit: "offsets of 32 bits",
@@ -258,10 +272,9 @@ impl Batch {
                 });
                 let mut groups = HashMap::new();
                 for dispatch in &self.dispatches {
-                    let (pipeline, _) = dispatch.pipeline.wgpu();
                     let bind = || dispatch.bind(gpu, params.as_ref());
                     let group = groups.entry(dispatch.bound()).or_insert_with(bind);
-                    pass.set_pipeline(pipeline);
+                    pass.set_pipeline(&dispatch.compiled);
                     pass.set_bind_group(0, &*group, dispatch.offset().as_slice());
                     let [x, y, z] = dispatch.grid;
                     pass.dispatch_workgroups(x, y, z);
@@ -298,7 +311,6 @@ impl Dispatch {
     }
 
     fn bind(&self, gpu: &GpuDevice, params: Option<&wgpu::Buffer>) -> wgpu::BindGroup {
-        let (_, layout) = self.pipeline.wgpu();
         let mut buffers = self.buffers.iter();
         let mut entries = Vec::new(); // `check_bindings` has matched both lists one to one
         let reflection = self.pipeline.reflection();
@@ -324,18 +336,30 @@ impl Dispatch {
         }
         gpu.wgpu().create_bind_group(&wgpu::BindGroupDescriptor {
             label: Some(self.pipeline.label()),
-            layout,
+            layout: &self.layout,
             entries: &entries,
         })
     }
 }
 
-fn check_bindings(
-    device: &Device,
-    gpu: &GpuDevice,
-    pipeline: &Pipeline,
-    bindings: &Bindings,
-) -> Result<()> {
+/// The same for the host: buffers and parameters by their bindings. `check_bindings` has matched them.
+fn on_host(pipeline: &Pipeline, bindings: Bindings) -> Work {
+    let Reflection { bindings: declared, sizes, .. } = pipeline.reflection();
+    let (mut params, mut given) = (bindings.params, bindings.buffers.into_iter());
+    let mut work = Work { label: pipeline.label().into(), params: None, buffers: Vec::new() };
+    for (&(binding, access), &least) in declared.iter().zip(sizes) {
+        match access {
+            Access::Uniform(_) => work.params = params.take().map(|bytes| (binding, bytes)),
+            Access::Read | Access::ReadWrite => work.buffers.extend(given.next().map(|bound| {
+                let bytes = bound.shown(pipeline, least).end;
+                (binding, bound.buffer, bytes)
+            })),
+        }
+    }
+    work
+}
+
+fn check_bindings(device: &Device, pipeline: &Pipeline, bindings: &Bindings) -> Result<()> {
     let refuse = |place: String, expected: String, found: String| Error::Binding {
         kernel: pipeline.label().into(),
         place,
@@ -382,7 +406,7 @@ fn check_bindings(
             return Err(refuse(place, format!("{least} bytes"), format!("{}", buffer.len())));
         }
         let Range { start, end } = bound.shown(pipeline, least);
-        gpu.check_binding(end.saturating_sub(start), || {
+        device.check_binding(end.saturating_sub(start), || {
             format!("binding {index} of kernel '{}'", pipeline.label())
         })?;
         let shared = bindings.buffers.iter().filter(|other| other.buffer.is(buffer)).count();

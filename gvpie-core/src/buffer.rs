@@ -260,6 +260,27 @@ impl Buffer {
         }
     }
 
+    /// Hands over the whole host memory of these buffers, each once and by its identity: no work of
+    /// other threads reaches it meanwhile. What is there in the end must be as long as before. Locks are
+    /// taken as by [`lend`](Self::lend).
+    #[cfg(feature = "vgpu")]
+    pub(crate) fn hand_over<R>(
+        buffers: &[&Buffer],
+        work: impl FnOnce(&mut [(usize, &mut Vec<u64>)]) -> R,
+    ) -> Result<R> {
+        let mut order = buffers.to_vec();
+        order.sort_unstable_by_key(|buffer| buffer.identity());
+        order.dedup_by(|a, b| a.is(b));
+        let mut locked = Vec::new();
+        for buffer in order {
+            let memory = buffer.host()?.write().unwrap_or_else(PoisonError::into_inner);
+            locked.push((buffer.identity(), memory));
+        }
+        let mut memories: Vec<_> =
+            locked.iter_mut().map(|(identity, memory)| (*identity, &mut **memory)).collect();
+        Ok(work(&mut memories))
+    }
+
     /// Lends the host memory of `inputs` for reading and of `output` for writing. The locks are
     /// taken in the order of the buffers' addresses, each once, so that work on other threads with
     /// the same buffers in other roles waits and never deadlocks.

@@ -54,7 +54,7 @@ pub struct ContextOptions {
     /// The most bytes of a buffer that a kernel is shown at once, to try what a device does that binds
     /// less than this one; `None` leaves it at what the adapter has.
     pub binding_limit: Option<u64>,
-    /// How long a wait for the device may last.
+    /// How long a wait for the device may last; on the host, how long a kernel may run.
     pub timeout: Duration,
     /// Where compiled pipelines and [measured choices](crate::tune) are kept between runs; `None`
     /// neither reads nor keeps any.
@@ -238,7 +238,7 @@ impl Context {
     }
 
     fn on_host(options: &ContextOptions, notice: Option<String>) -> Result<Self> {
-        let device = Device::host(options.pool()?);
+        let device = Device::host(options.pool()?, options.timeout);
         Ok(Context(Arc::new(Inner {
             pipelines: Pipelines::default(),
             tables: Tables::default(),
@@ -357,7 +357,8 @@ impl Context {
     ///
     /// # Errors
     /// [`Error::Shader`] with the offending lines, [`Error::Binding`], [`Error::Limit`];
-    /// [`Error::Unsupported`] on the host, which runs no WGSL.
+    /// [`Error::Unsupported`] on the host without feature `vgpu`, and with it for what a device in
+    /// software lacks.
     pub fn pipeline(&self, kernel: &Kernel) -> Result<Pipeline> {
         self.0.pipelines.get(&self.0.device, kernel)
     }

@@ -4,6 +4,7 @@
 //! is told from a full one and from a mistaken call.
 
 use crate::error::{Error, Result};
+use crate::host::Machine;
 use crate::memory::staging::Staging;
 use crate::memory::{Pool, heaps, host_memory};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -186,10 +187,21 @@ pub enum Device {
     Host(Arc<HostDevice>),
 }
 
-/// The host as a device: an account of memory.
+/// The host as a device: an account of memory, and a machine for kernels.
 #[derive(Debug)]
 pub struct HostDevice {
     pool: Pool,
+    machine: Machine,
+}
+
+impl HostDevice {
+    pub(crate) fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
+    pub(crate) fn machine(&self) -> &Machine {
+        &self.machine
+    }
 }
 
 /// A wgpu device with what is needed to use it safely.
@@ -222,8 +234,9 @@ const WANTED: wgpu::Features = wgpu::Features::TIMESTAMP_QUERY
     .union(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX);
 
 impl Device {
-    pub(crate) fn host(pool: Pool) -> Self {
-        Device::Host(Arc::new(HostDevice { pool }))
+    /// The host, whose kernels may run for `timeout` each.
+    pub(crate) fn host(pool: Pool, timeout: Duration) -> Self {
+        Device::Host(Arc::new(HostDevice { pool, machine: Machine::new(timeout) }))
     }
 
     /// Opens an adapter with every wanted feature it has, and every limit, but for a smaller one of
@@ -317,6 +330,22 @@ impl Device {
         match self {
             Device::Wgpu(gpu) => Some(gpu),
             Device::Host(_) => None,
+        }
+    }
+
+    /// Workgroups along each axis of a dispatch at most.
+    pub(crate) fn max_workgroups(&self) -> u32 {
+        let host = || wgpu::Limits::defaults().max_compute_workgroups_per_dimension;
+        self.gpu().map_or_else(host, |gpu| gpu.limits.max_compute_workgroups_per_dimension)
+    }
+
+    /// An error if `bytes` of one buffer is more than this device can show a kernel at once.
+    pub(crate) fn check_binding(&self, bytes: u64, what: impl FnOnce() -> String) -> Result<()> {
+        match self {
+            Device::Wgpu(gpu) => gpu.check_binding(bytes, what),
+            Device::Host(_) => {
+                within("max_storage_buffer_binding_size", bytes, Machine::MAX_BINDING, what)
+            }
         }
     }
 
@@ -542,26 +571,26 @@ impl GpuDevice {
     /// An error if `bytes` in one buffer is more than this device can hold.
     pub(crate) fn check_size(&self, bytes: u64, what: &str) -> Result<()> {
         let allowed = self.limits.max_buffer_size;
-        self.check_limit("max_buffer_size", bytes, allowed, || what.into())
+        within("max_buffer_size", bytes, allowed, || what.into())
     }
 
     /// An error if `bytes` of one storage buffer is more than this device can show a kernel at once.
     pub(crate) fn check_binding(&self, bytes: u64, what: impl FnOnce() -> String) -> Result<()> {
         let allowed = self.limits.max_storage_buffer_binding_size;
-        self.check_limit("max_storage_buffer_binding_size", bytes, allowed, what)
+        within("max_storage_buffer_binding_size", bytes, allowed, what)
     }
+}
 
-    fn check_limit(
-        &self,
-        limit: &'static str,
-        asked: u64,
-        allowed: u64,
-        what: impl FnOnce() -> String,
-    ) -> Result<()> {
-        match asked > allowed {
-            true => Err(Error::Limit { what: what(), limit, asked, allowed }),
-            false => Ok(()),
-        }
+/// An error if more is asked for than a limit allows.
+fn within(
+    limit: &'static str,
+    asked: u64,
+    allowed: u64,
+    what: impl FnOnce() -> String,
+) -> Result<()> {
+    match asked > allowed {
+        true => Err(Error::Limit { what: what(), limit, asked, allowed }),
+        false => Ok(()),
     }
 }
 

@@ -177,6 +177,16 @@ pub enum Error {
         /// How long.
         after: Duration,
     },
+    /// A kernel did what no kernel may, and was stopped. Told by the host; a GPU goes on.
+    #[error("kernel '{kernel}' was stopped at line {line}: {fault}")]
+    Stopped {
+        /// The kernel's label.
+        kernel: String,
+        /// The line of its source, from 1 on.
+        line: usize,
+        /// What it did.
+        fault: String,
+    },
     /// The driver or wgpu reported something that none of our checks foresaw: a defect, of ours or
     /// of theirs.
     #[error("{what} failed in the driver: {message}")]
@@ -241,6 +251,7 @@ impl Error {
             | Error::Shader { .. }
             | Error::Binding { .. }
             | Error::Expression { .. }
+            | Error::Stopped { .. }
             | Error::Setting { .. } => Turn::Caller,
             Error::OutOfMemory { .. }
             | Error::File { .. }

@@ -2,8 +2,9 @@
 
 use crate::buffer::Buffer;
 use crate::cache;
-use crate::device::{Device, GpuDevice};
+use crate::device::{Device, GpuDevice, HostDevice};
 use crate::error::{Error, Result};
+use crate::host::Program;
 use crate::shader::{self, Access, Origin, Reflection, Values};
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -151,17 +152,25 @@ pub struct Pipeline(Arc<Compiled>);
 struct Compiled {
     label: String,
     device: Device,
-    pipeline: wgpu::ComputePipeline,
-    layout: wgpu::BindGroupLayout,
+    form: Form,
     reflection: Reflection,
     /// Whether buffers are bound with their padding, which our own kernels may read.
     padded: bool,
 }
 
+/// What a device runs.
+#[derive(Debug)]
+pub(crate) enum Form {
+    Wgpu(wgpu::ComputePipeline, wgpu::BindGroupLayout),
+    Host(Program),
+}
+
 impl Drop for Compiled {
     fn drop(&mut self) {
-        if self.device.gpu().is_some_and(GpuDevice::is_stuck) {
-            std::mem::forget(self.pipeline.clone());
+        if let Form::Wgpu(pipeline, _) = &self.form
+            && self.device.gpu().is_some_and(GpuDevice::is_stuck)
+        {
+            std::mem::forget(pipeline.clone());
         }
     }
 }
@@ -193,22 +202,48 @@ impl Pipeline {
         Arc::as_ptr(&self.0).addr()
     }
 
-    pub(crate) fn wgpu(&self) -> (&wgpu::ComputePipeline, &wgpu::BindGroupLayout) {
-        (&self.0.pipeline, &self.0.layout)
+    pub(crate) fn form(&self) -> &Form {
+        &self.0.form
     }
 
     fn compile(
         device: &Device,
-        gpu: &GpuDevice,
         kernel: &Kernel,
         cache: Option<&wgpu::PipelineCache>,
     ) -> Result<Self> {
         let text = kernel.text()?;
+        let gpu = match device {
+            Device::Wgpu(gpu) => gpu,
+            Device::Host(host) => return Self::compile_on_host(device, host, kernel, &text),
+        };
         let build = || Self::build(device, gpu, kernel, &text, cache);
         match kernel.source {
             Source::Given(_) => shader::contained(&kernel.label, &text, build),
             Source::Ours { .. } => build(),
         }
+    }
+
+    fn compile_on_host(
+        device: &Device,
+        host: &HostDevice,
+        kernel: &Kernel,
+        text: &str,
+    ) -> Result<Self> {
+        let reflection = kernel.reflect()?;
+        let (label, entry) = (&kernel.label, &reflection.entry);
+        let (machine, pool) = (host.machine(), host.pool());
+        let program = machine.compile(pool, label, text, entry, &kernel.constants)?;
+        Ok(Self::new(device, kernel, Form::Host(program), reflection))
+    }
+
+    fn new(device: &Device, kernel: &Kernel, form: Form, reflection: Reflection) -> Self {
+        Pipeline(Arc::new(Compiled {
+            label: kernel.label.to_string(),
+            device: device.clone(),
+            form,
+            reflection,
+            padded: matches!(kernel.source, Source::Ours { .. }),
+        }))
     }
 
     fn build(
@@ -268,14 +303,7 @@ impl Pipeline {
                 cache,
             })
         })?;
-        Ok(Pipeline(Arc::new(Compiled {
-            label: label.into(),
-            device: device.clone(),
-            pipeline,
-            layout,
-            reflection,
-            padded: matches!(kernel.source, Source::Ours { .. }),
-        })))
+        Ok(Self::new(device, kernel, Form::Wgpu(pipeline, layout), reflection))
     }
 }
 
@@ -347,12 +375,6 @@ impl Pipelines {
     }
 
     pub fn get(&self, device: &Device, kernel: &Kernel) -> Result<Pipeline> {
-        let gpu = device.gpu().ok_or_else(|| {
-            Error::unsupported(
-                format!("kernel '{}'", kernel.label),
-                "WGSL runs on a GPU back end, this context computes on the host",
-            )
-        })?;
         let key = kernel.key();
         let lock = || self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(pipeline) = lock().get(&key) {
@@ -360,7 +382,7 @@ impl Pipelines {
         }
         // Compiled outside the lock: two threads may do it twice, neither waits for the other's.
         let cache = self.blob.as_ref().map(|blob| &blob.cache);
-        let pipeline = Pipeline::compile(device, gpu, kernel, cache)?;
+        let pipeline = Pipeline::compile(device, kernel, cache)?;
         if let Some(blob) = &self.blob {
             blob.changed.store(true, Relaxed);
         }

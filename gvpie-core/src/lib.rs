@@ -58,6 +58,7 @@ pub mod fft;
 pub mod fmm;
 pub mod gemm;
 pub mod glyph;
+mod host;
 mod kernel;
 mod memory;
 pub mod nbody;

@@ -34,10 +34,11 @@ mod tests {
     use super::*;
     use crate::device::Device;
     use crate::memory::Pool;
+    use std::time::Duration;
 
     #[test]
     fn tables_are_made_once_and_held_by_their_readers_only() {
-        let device = Device::host(Pool::new(None));
+        let device = Device::host(Pool::new(None), Duration::ZERO);
         let usage = || device.pool().usage();
         let tables = Tables::default();
         let get = |key: &str| {

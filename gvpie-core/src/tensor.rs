@@ -395,9 +395,10 @@ mod tests {
     use super::*;
     use crate::memory::Pool;
     use half::f16;
+    use std::time::Duration;
 
     fn host() -> Device {
-        Device::host(Pool::default())
+        Device::host(Pool::default(), Duration::ZERO)
     }
 
     fn iota(shape: impl Into<Shape>) -> Tensor<f32> {

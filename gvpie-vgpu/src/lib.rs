@@ -3,6 +3,7 @@
 //! WGSL → naga → [`ir`] → an interpreter in lock step (the reference, and the sanitizer) or machine code.
 #![warn(missing_docs)]
 
+mod compile;
 pub mod device;
 mod error;
 mod interp;
@@ -18,10 +19,15 @@ pub mod sanitize;
 mod scan;
 #[cfg(test)]
 mod sketch;
+#[cfg(feature = "wgpu")]
+pub mod wgpu;
 
-pub use device::{Bindings, Buffer, Device, Options, Pipeline};
+pub use device::{
+    Bindings, Buffer, Device, Execution, Extent, Format, Here, Interrupt, Options, Pipeline,
+    Session, Texture, Until,
+};
 pub use error::{Error, Result};
-pub use interp::RunError;
+pub use interp::{Datum, RunError};
 pub use module::Module;
 pub use sanitize::Report;
 pub use scan::Limits;

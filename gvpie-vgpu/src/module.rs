@@ -74,6 +74,13 @@ impl Module {
         Ok(Module { source, module, info, overrides, kernels })
     }
 
+    /// A module that naga has validated, and its source where it is known.
+    #[cfg(feature = "wgpu")]
+    pub(crate) fn validated(module: naga::Module, info: ModuleInfo, source: String) -> Module {
+        let (overrides, kernels) = Default::default();
+        Module { source, module, info, overrides, kernels }
+    }
+
     /// The source.
     pub fn source(&self) -> &str {
         &self.source
@@ -97,11 +104,19 @@ impl Module {
         if let Some(kernel) = kernels().get(entry) {
             return Ok(kernel.clone());
         }
-        let kernel = Arc::new(contained(|| self.lower(entry))?);
+        let kernel = Arc::new(self.lower(entry, &self.overrides)?);
         Ok(kernels().entry(entry.into()).or_insert(kernel).clone())
     }
 
-    fn lower(&self, entry: &str) -> Result<Kernel> {
+    /// The kernel of an entry point, with these values for what the source declares with `override`.
+    ///
+    /// # Errors
+    /// As [`Module::kernel`].
+    pub(crate) fn lower(&self, entry: &str, overrides: &PipelineConstants) -> Result<Kernel> {
+        contained(|| self.lower_here(entry, overrides))
+    }
+
+    fn lower_here(&self, entry: &str, overrides: &PipelineConstants) -> Result<Kernel> {
         let points = &self.module.entry_points;
         let compute = naga::ShaderStage::Compute;
         if !points.iter().any(|point| point.stage == compute && point.name == entry) {
@@ -112,7 +127,7 @@ impl Module {
             });
         }
         let chosen = Some((compute, entry));
-        let (module, info) = process_overrides(&self.module, &self.info, chosen, &self.overrides)
+        let (module, info) = process_overrides(&self.module, &self.info, chosen, overrides)
             .map_err(|error| self.override_error(error))?;
         let named = |point: &naga::EntryPoint| point.stage == compute && point.name == entry;
         let index = module.entry_points.iter().position(named).unwrap_or(0);

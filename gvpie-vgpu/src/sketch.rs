@@ -1,6 +1,6 @@
 //! Kernels built by hand, for tests. Each instruction has a place of its own: the n-th, bytes n to n + 1.
 
-use crate::device::{Bindings, Buffer, Device, Options};
+use crate::device::{Bindings, Buffer, Device, Execution, Options};
 use crate::ir::*;
 
 pub(crate) struct Sketch {
@@ -198,11 +198,28 @@ pub(crate) fn device() -> Device {
     Device::new(Options { threads: 2, ..Options::default() }).unwrap()
 }
 
-/// What a kernel writes to its one buffer, of so many zeros, in one workgroup.
+/// The interpreter, and machine code of every number of lanes; in kernels that look at subgroups these have
+/// `subgroup` lanes.
+pub(crate) fn executors(options: Options) -> impl Iterator<Item = (String, Device)> {
+    let interpreted = Options { execution: Execution::Interpreted, ..options.clone() };
+    let warps = [4, 8, 16, 32].into_iter();
+    let compiled = warps.map(move |warp| Options { warp, ..options.clone() });
+    std::iter::once(interpreted).chain(compiled).map(|options| {
+        let name = format!("{:?} with {} lanes", options.execution, options.warp);
+        (name, Device::new(options).unwrap())
+    })
+}
+
+/// What a kernel writes to its one buffer, of so many zeros, in one workgroup: the same by all executors.
 pub(crate) fn words_of(kernel: &Kernel, words: usize) -> Vec<u32> {
-    let buffer = Buffer::zeroed(words as u64 * 4).unwrap();
-    device().dispatch(kernel, &Bindings::new().buffer(0, 0, &buffer), [1, 1, 1]).unwrap();
-    words_in(&buffer)
+    let mut found = None;
+    for (name, device) in executors(Options { threads: 2, ..Options::default() }) {
+        let buffer = Buffer::zeroed(words as u64 * 4).unwrap();
+        device.dispatch(kernel, &Bindings::new().buffer(0, 0, &buffer), [1, 1, 1]).unwrap();
+        let words = words_in(&buffer);
+        assert_eq!(*found.get_or_insert_with(|| words.clone()), words, "{name}\n{kernel}");
+    }
+    found.unwrap()
 }
 
 pub(crate) fn words_in(buffer: &Buffer) -> Vec<u32> {

@@ -1,7 +1,10 @@
 //! A user's own kernels: what they may ask for, what must be bound to them, and what they compute.
 
-use crate::adapter::gpu;
-use gvpie_core::{Backend, Bindings, Context, Error, Gemm, Kernel, Pipeline, Result, Tensor, Turn};
+use crate::adapter::{self, gpu};
+use gvpie_core::{
+    Backend, Bindings, Complex, Context, ContextOptions, Element, Error, Gemm, Kernel, Pipeline,
+    Result, Tensor, Turn, f16,
+};
 
 /// y = factor·x + offset over n elements.
 const SCALE: &str = "
@@ -16,6 +19,13 @@ const SCALE: &str = "
 
 fn scale(ctx: &Context) -> Pipeline {
     ctx.pipeline(&Kernel::wgsl("scale", SCALE)).unwrap()
+}
+
+/// A context on every back end that runs kernels.
+fn contexts() -> Vec<Context> {
+    let all = adapter::contexts(ContextOptions::from_env().unwrap());
+    let runs = |ctx: &Context| ctx.backend() == Backend::Gpu || cfg!(feature = "vgpu");
+    all.into_iter().filter(runs).collect()
 }
 
 /// The limit that an error names, with what was asked and allowed.
@@ -107,30 +117,34 @@ fn gpu_kernels_at_a_limit_and_past_it() {
 }
 
 #[test]
-fn gpu_grids_at_a_limit_and_past_it() {
-    let Some(ctx) = gpu() else { return };
-    let most = ctx.device().gpu().unwrap().limits().max_compute_workgroups_per_dimension;
-    let text = "
+fn grids_at_a_limit_and_past_it() {
+    for ctx in contexts() {
+        let gpu = ctx.device().gpu();
+        let most = gpu.map_or(65_535, |gpu| gpu.limits().max_compute_workgroups_per_dimension);
+        let text = "
         @group(0) @binding(0) var<storage, read_write> count: atomic<u32>;
         @compute @workgroup_size(1) fn count_groups() { atomicAdd(&count, 1u); }";
-    let pipeline = ctx.pipeline(&Kernel::wgsl("count groups", text)).unwrap();
-    let mut count = ctx.zeros::<u32>([1]).unwrap();
-    for axis in 0..3 {
-        let mut grid = [1; 3];
-        grid[axis] = most + 1;
-        let mut batch = ctx.batch("too many");
-        let error = batch.dispatch(&pipeline, Bindings::new().write(&mut count), grid).unwrap_err();
-        let expected = ("max_compute_workgroups_per_dimension", u64::from(most) + 1, most.into());
-        assert_eq!(limit(error), expected);
-        assert!(batch.is_empty());
-        grid[axis] = most;
-        batch.dispatch(&pipeline, Bindings::new().write(&mut count), grid).unwrap();
-        grid[axis] = 0;
-        batch.dispatch(&pipeline, Bindings::new().write(&mut count), grid).unwrap();
-        assert_eq!(batch.len(), 1, "an empty grid is no work");
-        batch.submit().unwrap();
+        let pipeline = ctx.pipeline(&Kernel::wgsl("count groups", text)).unwrap();
+        let mut count = ctx.zeros::<u32>([1]).unwrap();
+        for axis in 0..3 {
+            let mut grid = [1; 3];
+            grid[axis] = most + 1;
+            let mut batch = ctx.batch("too many");
+            let error =
+                batch.dispatch(&pipeline, Bindings::new().write(&mut count), grid).unwrap_err();
+            let expected =
+                ("max_compute_workgroups_per_dimension", u64::from(most) + 1, most.into());
+            assert_eq!(limit(error), expected);
+            assert!(batch.is_empty());
+            grid[axis] = most;
+            batch.dispatch(&pipeline, Bindings::new().write(&mut count), grid).unwrap();
+            grid[axis] = 0;
+            batch.dispatch(&pipeline, Bindings::new().write(&mut count), grid).unwrap();
+            assert_eq!(batch.len(), 1, "an empty grid is no work");
+            batch.submit().unwrap();
+        }
+        assert_eq!(count.download().unwrap(), [3 * most]);
     }
-    assert_eq!(count.download().unwrap(), [3 * most]);
 }
 
 #[test]
@@ -170,205 +184,253 @@ fn gpu_operands_of_another_context_are_named() {
 }
 
 #[test]
-fn gpu_shaders_that_do_not_compile_are_quoted() {
-    let Some(ctx) = gpu() else { return };
-    for (text, quoted, said) in [
-        ("@compute @workgroup_size(1) fn main() { let x: u32 = 1.5; }", "let x: u32 = 1.5", "u32"),
-        ("@compute @workgroup_size(1) fn main() {\n  missing();\n}", "missing()", "missing"),
-        ("@compute @workgroup_size(1) fn main() {\n  let a = ;\n}", "let a = ;", "expected"),
-        (
-            "fn f() -> f32 { return 1u; }\n@compute @workgroup_size(1) fn main() { _ = f(); }",
-            "return 1u",
-            "return",
-        ),
-    ] {
-        let kernel = Kernel::wgsl("broken", text);
-        let error = ctx.pipeline(&kernel).unwrap_err();
-        assert_eq!(error.turn(), Turn::Caller);
-        assert_eq!(kernel.reflect().unwrap_err(), error, "no device is needed to say so");
-        let Error::Shader { label, message } = &error else { panic!("{error:?}") };
-        assert_eq!(label, "broken");
-        assert!(message.contains(quoted) && message.contains(said), "{message}");
-        assert!(message.contains("broken:"), "with its place: {message}");
+fn shaders_that_do_not_compile_are_quoted() {
+    for ctx in contexts() {
+        for (text, quoted, said) in [
+            (
+                "@compute @workgroup_size(1) fn main() { let x: u32 = 1.5; }",
+                "let x: u32 = 1.5",
+                "u32",
+            ),
+            ("@compute @workgroup_size(1) fn main() {\n  missing();\n}", "missing()", "missing"),
+            ("@compute @workgroup_size(1) fn main() {\n  let a = ;\n}", "let a = ;", "expected"),
+            (
+                "fn f() -> f32 { return 1u; }\n@compute @workgroup_size(1) fn main() { _ = f(); }",
+                "return 1u",
+                "return",
+            ),
+        ] {
+            let kernel = Kernel::wgsl("broken", text);
+            let error = ctx.pipeline(&kernel).unwrap_err();
+            assert_eq!(error.turn(), Turn::Caller);
+            assert_eq!(kernel.reflect().unwrap_err(), error, "no device is needed to say so");
+            let Error::Shader { label, message } = &error else { panic!("{error:?}") };
+            assert_eq!(label, "broken");
+            assert!(message.contains(quoted) && message.contains(said), "{message}");
+            assert!(message.contains("broken:"), "with its place: {message}");
+        }
+        // What a compiler could die of is refused or compiled; the context lives.
+        let deep = format!(
+            "@compute @workgroup_size(1) fn main() {{ var x = 1{}; }}",
+            " + 1".repeat(12_000)
+        );
+        let _ = ctx.pipeline(&Kernel::wgsl("deep", deep));
+        let long = Kernel::wgsl("long", format!("// {}\n{SCALE}", "x".repeat(64 << 10)));
+        assert_eq!(limit(ctx.pipeline(&long).unwrap_err()).0, "bytes of WGSL");
+        scale(&ctx);
     }
-    // What a compiler could die of is refused or compiled; the context lives.
-    let deep =
-        format!("@compute @workgroup_size(1) fn main() {{ var x = 1{}; }}", " + 1".repeat(12_000));
-    let _ = ctx.pipeline(&Kernel::wgsl("deep", deep));
-    let long = Kernel::wgsl("long", format!("// {}\n{SCALE}", "x".repeat(64 << 10)));
-    assert_eq!(limit(ctx.pipeline(&long).unwrap_err()).0, "bytes of WGSL");
-    scale(&ctx);
 }
 
 #[test]
-fn gpu_kernels_refuse_what_does_not_fit_their_bindings() {
-    let Some(ctx) = gpu() else { return };
-    let pipeline = scale(&ctx);
-    let params = [4_u32, 2];
-    let x = ctx.zeros::<u32>([4]).unwrap();
-    let mut y = ctx.zeros::<u32>([4]).unwrap();
-    let mut z = ctx.zeros::<u32>([4]).unwrap();
-    let mut batch = ctx.batch("mistaken");
-    let mut refused = |bindings: Bindings, place: &str, expected: &str, found: &str| {
-        let error = batch.dispatch(&pipeline, bindings, [1; 3]).unwrap_err();
-        assert_eq!(error.turn(), Turn::Caller);
-        let (p, e, f) = (place.into(), expected.into(), found.into());
-        let kernel = "scale".into();
-        assert_eq!(error, Error::Binding { kernel, place: p, expected: e, found: f });
-    };
-    let (read, write) = ("a storage buffer to read", "a storage buffer to write");
-    let bound = || Bindings::new().params(&params);
-    refused(Bindings::new().read(&x).write(&mut y), "parameters", "8 bytes", "none");
-    refused(
-        Bindings::new().params(&4_u32).read(&x).write(&mut y),
-        "parameters",
-        "8 bytes",
-        "4 bytes",
-    );
-    refused(bound().read(&x), "storage buffers", "2", "1");
-    refused(bound().read(&x).write(&mut y).write(&mut z), "storage buffers", "2", "3");
-    refused(bound().write(&mut y).write(&mut z), "binding 1", read, write);
-    refused(bound().read(&x).read(&x), "binding 2", write, read);
-    // Rust's borrows forbid this with one tensor at a time, not bindings kept from before.
-    let kept = bound().read(&y);
-    refused(
-        kept.write(&mut y),
-        "binding 2",
-        "an output that is bound once",
-        "the same buffer bound again",
-    );
-    assert!(batch.is_empty());
+fn kernels_refuse_what_does_not_fit_their_bindings() {
+    for ctx in contexts() {
+        let pipeline = scale(&ctx);
+        let params = [4_u32, 2];
+        let x = ctx.zeros::<u32>([4]).unwrap();
+        let mut y = ctx.zeros::<u32>([4]).unwrap();
+        let mut z = ctx.zeros::<u32>([4]).unwrap();
+        let mut batch = ctx.batch("mistaken");
+        let mut refused = |bindings: Bindings, place: &str, expected: &str, found: &str| {
+            let error = batch.dispatch(&pipeline, bindings, [1; 3]).unwrap_err();
+            assert_eq!(error.turn(), Turn::Caller);
+            let (p, e, f) = (place.into(), expected.into(), found.into());
+            let kernel = "scale".into();
+            assert_eq!(error, Error::Binding { kernel, place: p, expected: e, found: f });
+        };
+        let (read, write) = ("a storage buffer to read", "a storage buffer to write");
+        let bound = || Bindings::new().params(&params);
+        refused(Bindings::new().read(&x).write(&mut y), "parameters", "8 bytes", "none");
+        refused(
+            Bindings::new().params(&4_u32).read(&x).write(&mut y),
+            "parameters",
+            "8 bytes",
+            "4 bytes",
+        );
+        refused(bound().read(&x), "storage buffers", "2", "1");
+        refused(bound().read(&x).write(&mut y).write(&mut z), "storage buffers", "2", "3");
+        refused(bound().write(&mut y).write(&mut z), "binding 1", read, write);
+        refused(bound().read(&x).read(&x), "binding 2", write, read);
+        // Rust's borrows forbid this with one tensor at a time, not bindings kept from before.
+        let kept = bound().read(&y);
+        refused(
+            kept.write(&mut y),
+            "binding 2",
+            "an output that is bound once",
+            "the same buffer bound again",
+        );
+        assert!(batch.is_empty());
 
-    let table = "
+        let table = "
         struct Table { rows: array<vec4<u32>, 8>, count: u32 }
         @group(0) @binding(0) var<storage, read> table: Table;
         @group(0) @binding(1) var<storage, read_write> y: array<u32>;
         @compute @workgroup_size(1) fn look() { y[0] = table.rows[7].w + table.count; }";
-    let look = ctx.pipeline(&Kernel::wgsl("look", table)).unwrap();
-    let mut batch = ctx.batch("too small");
-    let error = batch.dispatch(&look, Bindings::new().read(&x).write(&mut y), [1; 3]).unwrap_err();
-    let words = error.to_string();
-    assert!(words.contains("binding 0") && words.contains("144 bytes"), "{words}");
-    let whole = ctx.upload([36], &[3_u32; 36]).unwrap();
-    batch.dispatch(&look, Bindings::new().read(&whole).write(&mut y), [1; 3]).unwrap();
-    batch.submit().unwrap();
-    assert_eq!(y.download().unwrap(), [6, 0, 0, 0]);
+        let look = ctx.pipeline(&Kernel::wgsl("look", table)).unwrap();
+        let mut batch = ctx.batch("too small");
+        let error =
+            batch.dispatch(&look, Bindings::new().read(&x).write(&mut y), [1; 3]).unwrap_err();
+        let words = error.to_string();
+        assert!(words.contains("binding 0") && words.contains("144 bytes"), "{words}");
+        let whole = ctx.upload([36], &[3_u32; 36]).unwrap();
+        batch.dispatch(&look, Bindings::new().read(&whole).write(&mut y), [1; 3]).unwrap();
+        batch.submit().unwrap();
+        assert_eq!(y.download().unwrap(), [6, 0, 0, 0]);
+    }
 }
 
 #[test]
-fn gpu_kernels_of_a_kind_that_cannot_run_are_refused() {
-    let Some(ctx) = gpu() else { return };
-    for (text, words) in [
-        ("fn f() {}", "none"),
-        ("@compute @workgroup_size(1) fn a() {} @compute @workgroup_size(1) fn b() {}", "'a' 'b'"),
-        (
-            "@group(1) @binding(0) var<storage, read_write> y: array<u32>;
+fn kernels_of_a_kind_that_cannot_run_are_refused() {
+    for ctx in contexts() {
+        for (text, words) in [
+            ("fn f() {}", "none"),
+            (
+                "@compute @workgroup_size(1) fn a() {} @compute @workgroup_size(1) fn b() {}",
+                "'a' 'b'",
+            ),
+            (
+                "@group(1) @binding(0) var<storage, read_write> y: array<u32>;
              @compute @workgroup_size(1) fn main() { y[0] = 1u; }",
-            "group 1",
-        ),
-        (
-            "@group(0) @binding(0) var picture: texture_2d<f32>;
+                "group 1",
+            ),
+            (
+                "@group(0) @binding(0) var picture: texture_2d<f32>;
              @compute @workgroup_size(1) fn main() { _ = textureLoad(picture, vec2(0), 0); }",
-            "'picture'",
-        ),
-    ] {
-        let error = ctx.pipeline(&Kernel::wgsl("odd", text)).unwrap_err();
-        assert!(matches!(error, Error::Binding { .. }), "{error:?}");
-        assert!(error.to_string().contains(words), "{error}");
-    }
-    let two = "
+                "'picture'",
+            ),
+        ] {
+            let error = ctx.pipeline(&Kernel::wgsl("odd", text)).unwrap_err();
+            assert!(matches!(error, Error::Binding { .. }), "{error:?}");
+            assert!(error.to_string().contains(words), "{error}");
+        }
+        let two = "
         @group(0) @binding(0) var<storage, read_write> y: array<u32>;
         @compute @workgroup_size(1) fn one() { y[0] = 1u; }
         @compute @workgroup_size(1) fn two() { y[0] = 2u; }";
-    for (entry, value) in [("one", 1), ("two", 2)] {
-        let pipeline = ctx.pipeline(&Kernel::wgsl("either", two).entry(entry)).unwrap();
-        let mut y = ctx.zeros::<u32>([1]).unwrap();
-        let mut batch = ctx.batch(entry);
-        batch.dispatch(&pipeline, Bindings::new().write(&mut y), [1; 3]).unwrap();
+        for (entry, value) in [("one", 1), ("two", 2)] {
+            let pipeline = ctx.pipeline(&Kernel::wgsl("either", two).entry(entry)).unwrap();
+            let mut y = ctx.zeros::<u32>([1]).unwrap();
+            let mut batch = ctx.batch(entry);
+            batch.dispatch(&pipeline, Bindings::new().write(&mut y), [1; 3]).unwrap();
+            batch.submit().unwrap();
+            assert_eq!(y.download().unwrap(), [value]);
+        }
+    }
+}
+
+#[test]
+fn override_constants_are_part_of_the_kernel() {
+    for ctx in contexts() {
+        let x = ctx.upload([4], &[1_u32, 2, 3, 4]).unwrap();
+        let run = |kernel: Kernel| -> Result<Vec<u32>> {
+            let mut y = ctx.zeros::<u32>([4])?;
+            let mut batch = ctx.batch("scale");
+            let bindings = Bindings::new().params(&[4_u32, 10]).read(&x).write(&mut y);
+            batch.dispatch(&ctx.pipeline(&kernel)?, bindings, [1; 3])?;
+            batch.submit()?;
+            y.download()
+        };
+        let kernel = || Kernel::wgsl("scale", SCALE);
+        assert_eq!(run(kernel()).unwrap(), [10, 20, 30, 40]);
+        assert_eq!(run(kernel().constant("offset", 7.0)).unwrap(), [17, 27, 37, 47]);
+        assert_eq!(run(kernel().constant("offset", 9.0)).unwrap(), [19, 29, 39, 49]);
+        for (kernel, words) in [
+            (kernel().constant("ofset", 7.0), "ofset"),
+            (kernel().constant("offset", -1.0), "override constants"),
+            (Kernel::wgsl("scale", SCALE.replace("offset: u32 = 0u", "offset: u32")), "offset"),
+        ] {
+            let error = run(kernel).unwrap_err();
+            assert!(matches!(error, Error::Binding { .. }), "{error:?}");
+            assert!(error.to_string().contains(words), "{error}");
+        }
+    }
+}
+
+#[test]
+fn kernels_take_tensors_of_every_element_type() {
+    fn doubled<T: Element>(ctx: &Context, wgsl: &str, x: &[T], expected: &[T]) {
+        let text = format!(
+            "{}
+            @group(0) @binding(0) var<storage, read> x: array<{wgsl}>;
+            @group(0) @binding(1) var<storage, read_write> y: array<{wgsl}>;
+            @compute @workgroup_size(32) fn double(@builtin(global_invocation_id) id: vec3<u32>) {{
+                if (id.x < arrayLength(&y)) {{ y[id.x] = x[id.x] + x[id.x]; }}
+            }}",
+            if wgsl == "f16" { "enable f16;" } else { "" }
+        );
+        let pipeline = ctx.pipeline(&Kernel::wgsl("double", text)).unwrap();
+        let x = ctx.upload([x.len()], x).unwrap();
+        let mut y = ctx.zeros::<T>([expected.len()]).unwrap();
+        let mut batch = ctx.batch("double");
+        batch.dispatch(&pipeline, Bindings::new().read(&x).write(&mut y), [1; 3]).unwrap();
         batch.submit().unwrap();
-        assert_eq!(y.download().unwrap(), [value]);
+        assert_eq!(y.download().unwrap(), expected, "{wgsl} on {}", ctx.adapter());
+    }
+    for ctx in contexts() {
+        let gpu = ctx.device().gpu();
+        doubled(&ctx, "u32", &[1_u32, 1 << 31, 7], &[2, 0, 14]);
+        doubled(&ctx, "i32", &[-1_i32, i32::MIN, 7], &[-2, 0, 14]);
+        doubled(&ctx, "f32", &[0.1_f32, -3e38, 7.0], &[0.2, f32::NEG_INFINITY, 14.0]);
+        let z = |re, im| Complex::new(re, im);
+        doubled(&ctx, "vec2<f32>", &[z(0.1_f32, -2.0)], &[z(0.2, -4.0)]);
+        if gpu.is_none_or(|gpu| gpu.has_f16()) {
+            let halves = [0.1, 2.0, -3.0].map(f16::from_f32);
+            doubled(&ctx, "f16", &halves, &halves.map(|half| half + half));
+        }
+        if gpu.is_none_or(|gpu| gpu.has_f64()) {
+            let z = |re, im| Complex::new(re, im);
+            doubled(&ctx, "f64", &[0.1_f64, -3e300], &[0.2, -6e300]);
+            doubled(&ctx, "vec2<f64>", &[z(0.1_f64, -2.0)], &[z(0.2, -4.0)]);
+        }
     }
 }
 
 #[test]
-fn gpu_override_constants_are_part_of_the_kernel() {
-    let Some(ctx) = gpu() else { return };
-    let x = ctx.upload([4], &[1_u32, 2, 3, 4]).unwrap();
-    let run = |kernel: Kernel| -> Result<Vec<u32>> {
-        let mut y = ctx.zeros::<u32>([4])?;
-        let mut batch = ctx.batch("scale");
-        let bindings = Bindings::new().params(&[4_u32, 10]).read(&x).write(&mut y);
-        batch.dispatch(&ctx.pipeline(&kernel)?, bindings, [1; 3])?;
-        batch.submit()?;
-        y.download()
-    };
-    let kernel = || Kernel::wgsl("scale", SCALE);
-    assert_eq!(run(kernel()).unwrap(), [10, 20, 30, 40]);
-    assert_eq!(run(kernel().constant("offset", 7.0)).unwrap(), [17, 27, 37, 47]);
-    assert_eq!(run(kernel().constant("offset", 9.0)).unwrap(), [19, 29, 39, 49]);
-    for (kernel, words) in [
-        (kernel().constant("ofset", 7.0), "ofset"),
-        (kernel().constant("offset", -1.0), "override constants"),
-        (Kernel::wgsl("scale", SCALE.replace("offset: u32 = 0u", "offset: u32")), "offset"),
-    ] {
-        let error = run(kernel).unwrap_err();
-        assert!(matches!(error, Error::Binding { .. }), "{error:?}");
-        assert!(error.to_string().contains(words), "{error}");
-    }
-}
-
-#[test]
-fn the_host_says_that_it_runs_no_wgsl() {
-    let ctx = Context::on(Backend::Cpu).unwrap();
-    let error = ctx.pipeline(&Kernel::wgsl("scale", SCALE)).unwrap_err();
-    assert_eq!(error.turn(), Turn::Elsewhere);
-    let Error::Unsupported { what, reason } = error else { panic!("{error:?}") };
-    assert!(what.contains("'scale'") && reason.contains("GPU"), "{what}: {reason}");
-}
-
-#[test]
-fn gpu_arrays_are_as_long_as_their_tensors() {
-    let Some(ctx) = gpu() else { return };
-    let text = "
+fn arrays_are_as_long_as_their_tensors() {
+    for ctx in contexts() {
+        let text = "
         @group(0) @binding(0) var<storage, read> x: array<u32>;
         @group(0) @binding(1) var<storage, read_write> y: array<u32>;
         @compute @workgroup_size(1) fn lengths() { y[0] = arrayLength(&x); y[1] = arrayLength(&y); }";
-    let pipeline = ctx.pipeline(&Kernel::wgsl("lengths", text)).unwrap();
-    // An empty array cannot be bound: it shows one element, which is zero.
-    for (held, seen) in [(0, 1), (1, 1), (2, 2), (3, 3), (5, 5), (64, 64), (1001, 1001)] {
-        let x = ctx.zeros::<u32>([held]).unwrap();
-        let mut y = ctx.zeros::<u32>([3]).unwrap();
-        let mut batch = ctx.batch("lengths");
-        batch.dispatch(&pipeline, Bindings::new().read(&x).write(&mut y), [1; 3]).unwrap();
-        batch.submit().unwrap();
-        assert_eq!(y.download().unwrap(), [seen, 3, 0], "{held} elements");
+        let pipeline = ctx.pipeline(&Kernel::wgsl("lengths", text)).unwrap();
+        // An empty array cannot be bound: it shows one element, which is zero.
+        for (held, seen) in [(0, 1), (1, 1), (2, 2), (3, 3), (5, 5), (64, 64), (1001, 1001)] {
+            let x = ctx.zeros::<u32>([held]).unwrap();
+            let mut y = ctx.zeros::<u32>([3]).unwrap();
+            let mut batch = ctx.batch("lengths");
+            batch.dispatch(&pipeline, Bindings::new().read(&x).write(&mut y), [1; 3]).unwrap();
+            batch.submit().unwrap();
+            assert_eq!(y.download().unwrap(), [seen, 3, 0], "{held} elements");
+        }
     }
 }
 
 #[test]
-fn gpu_batches_run_in_the_order_they_were_recorded() {
-    let Some(ctx) = gpu() else { return };
-    let pipeline = scale(&ctx);
-    let start: Vec<u32> = (0..1000).collect();
-    let mut even = ctx.upload([1000], &start).unwrap();
-    let mut odd = ctx.zeros::<u32>([1000]).unwrap();
-    let steps = 600_u32;
-    let mut batch = ctx.batch("a long chain");
-    let pass = |batch: &mut gvpie_core::Batch, from: &Tensor<u32>, to: &mut Tensor<u32>, step| {
-        // Another factor each time, so that no two steps can be exchanged for one another.
-        let bindings = Bindings::new().params(&[1000_u32, 2 * step + 3]).read(from).write(to);
-        batch.dispatch(&pipeline, bindings, [1000_u32.div_ceil(64), 1, 1]).unwrap();
-    };
-    for step in 0..steps {
-        if step % 2 == 0 {
-            pass(&mut batch, &even, &mut odd, step);
-        } else {
-            pass(&mut batch, &odd, &mut even, step);
+fn batches_run_in_the_order_they_were_recorded() {
+    for ctx in contexts() {
+        let pipeline = scale(&ctx);
+        let start: Vec<u32> = (0..1000).collect();
+        let mut even = ctx.upload([1000], &start).unwrap();
+        let mut odd = ctx.zeros::<u32>([1000]).unwrap();
+        let steps = 600_u32;
+        let mut batch = ctx.batch("a long chain");
+        let pass =
+            |batch: &mut gvpie_core::Batch, from: &Tensor<u32>, to: &mut Tensor<u32>, step| {
+                // Another factor each time, so that no two steps can be exchanged for one another.
+                let bindings =
+                    Bindings::new().params(&[1000_u32, 2 * step + 3]).read(from).write(to);
+                batch.dispatch(&pipeline, bindings, [1000_u32.div_ceil(64), 1, 1]).unwrap();
+            };
+        for step in 0..steps {
+            if step % 2 == 0 {
+                pass(&mut batch, &even, &mut odd, step);
+            } else {
+                pass(&mut batch, &odd, &mut even, step);
+            }
         }
+        assert_eq!(batch.len(), steps as usize);
+        batch.submit().unwrap();
+        let factor = (0..steps).fold(1_u32, |f, step| f.wrapping_mul(2 * step + 3));
+        let expected: Vec<u32> = start.iter().map(|x| x.wrapping_mul(factor)).collect();
+        assert_eq!(even.download().unwrap(), expected);
     }
-    assert_eq!(batch.len(), steps as usize);
-    batch.submit().unwrap();
-    let factor = (0..steps).fold(1_u32, |f, step| f.wrapping_mul(2 * step + 3));
-    let expected: Vec<u32> = start.iter().map(|x| x.wrapping_mul(factor)).collect();
-    assert_eq!(even.download().unwrap(), expected);
 }

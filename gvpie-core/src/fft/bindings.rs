@@ -116,6 +116,7 @@ mod tests {
     use super::*;
     use crate::device::Device;
     use crate::memory::Pool;
+    use std::time::Duration;
 
     #[test]
     fn spans_begin_aligned_and_end_with_whole_vectors() {
@@ -132,7 +133,7 @@ mod tests {
 
     #[test]
     fn buffers_are_bound_whole_where_that_is_allowed() {
-        let device = Device::host(Pool::new(None));
+        let device = Device::host(Pool::new(None), Duration::ZERO);
         let buffer = Buffer::zeroed(&device, 1600, "x").unwrap();
         let before = |most| {
             let binding = Binding { most, alignment: 256 };

@@ -1,11 +1,9 @@
 //! Memory that kernels share.
 
+use super::words::Words;
 use crate::interp::RunError;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
-
-/// Bytes of a buffer at most: kernels count bytes in 32 bits.
-const MAX_BYTES: u64 = u32::MAX as u64 & !3;
+use std::sync::atomic::Ordering::Relaxed;
 
 /// Bytes, zero at first. A clone is the same buffer.
 ///
@@ -19,28 +17,59 @@ const MAX_BYTES: u64 = u32::MAX as u64 & !3;
 /// ```
 #[derive(Debug, Clone)]
 pub struct Buffer {
-    words: Arc<[AtomicU32]>,
+    words: Arc<Words>,
     bytes: u64,
 }
 
 impl Buffer {
+    /// Bytes of a buffer at most: kernels count bytes in 32 bits.
+    pub const MAX_BYTES: u64 = u32::MAX as u64 & !3;
+
     /// So many zeros, less than 4 GiB.
     ///
     /// # Errors
     /// More than that, or than there is.
     pub fn zeroed(bytes: u64) -> Result<Buffer, RunError> {
-        let what = "a buffer";
-        if bytes > MAX_BYTES {
-            return Err(RunError::Memory { what, expected: MAX_BYTES, found: bytes });
+        check_length(bytes)?;
+        let count = bytes.div_ceil(8) as usize;
+        let mut memory = Vec::new();
+        if memory.try_reserve_exact(count).is_err() {
+            return Err(RunError::Memory { what: "a buffer", expected: 0, found: bytes });
         }
-        let count = bytes.div_ceil(4) as usize;
-        // Arc would abort where there is no memory: what it needs is asked for first.
-        let mut probe = Vec::<AtomicU32>::new();
-        if probe.try_reserve_exact(count + 4).is_err() {
-            return Err(RunError::Memory { what, expected: 0, found: bytes });
+        memory.resize(count, 0);
+        Ok(Buffer { words: Arc::new(memory.into()), bytes })
+    }
+
+    /// A buffer of memory that is there already, its first `bytes`: nothing is copied, and
+    /// [`into_memory`](Self::into_memory) gives it back.
+    ///
+    /// ```
+    /// use gvpie_vgpu::Buffer;
+    /// let buffer = Buffer::from_memory(vec![1, 2], 12)?;
+    /// buffer.write(0, &[7])?;
+    /// assert!(buffer.read(8, 8).is_err());
+    /// assert_eq!(buffer.into_memory().unwrap(), [7, 2]);
+    /// # Ok::<(), gvpie_vgpu::RunError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// More bytes than there are, or 4 GiB; the memory is lost then.
+    pub fn from_memory(memory: Vec<u64>, bytes: u64) -> Result<Buffer, RunError> {
+        check_length(bytes)?;
+        let held = 8 * memory.len() as u64;
+        if bytes > held {
+            return Err(RunError::PastEnd { offset: 0, end: bytes, bytes: held });
         }
-        drop(probe);
-        Ok(Buffer { words: (0..count).map(|_| AtomicU32::new(0)).collect(), bytes })
+        Ok(Buffer { words: Arc::new(memory.into()), bytes })
+    }
+
+    /// Its memory, if nobody else holds the buffer.
+    ///
+    /// # Errors
+    /// The buffer, if it is held elsewhere: by a clone, or by [`Bindings`](crate::Bindings).
+    pub fn into_memory(self) -> Result<Vec<u64>, Buffer> {
+        let bytes = self.bytes;
+        Arc::try_unwrap(self.words).map(Words::into_inner).map_err(|words| Buffer { words, bytes })
     }
 
     /// A buffer of these bytes.
@@ -102,12 +131,21 @@ impl Buffer {
         Ok(())
     }
 
-    pub(super) fn words(&self) -> &Arc<[AtomicU32]> {
+    pub(crate) fn words(&self) -> &Arc<Words> {
         &self.words
     }
 
     /// Whether it is the same memory.
     pub(super) fn is(&self, other: &Buffer) -> bool {
         Arc::ptr_eq(&self.words, &other.words)
+    }
+}
+
+fn check_length(bytes: u64) -> Result<(), RunError> {
+    match bytes > Buffer::MAX_BYTES {
+        true => {
+            Err(RunError::Memory { what: "a buffer", expected: Buffer::MAX_BYTES, found: bytes })
+        }
+        false => Ok(()),
     }
 }

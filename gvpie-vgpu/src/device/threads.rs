@@ -9,7 +9,7 @@ use std::thread::{Builder, JoinHandle};
 
 /// Bytes of a thread's stack: the interpreter follows the deepest kernel that it takes on a quarter of it,
 /// unoptimised.
-const STACK: usize = 16 << 20;
+pub(super) const STACK: usize = 16 << 20;
 
 type Work = Arc<dyn Fn() + Send + Sync>;
 
@@ -55,7 +55,9 @@ impl Threads {
             queue.send(errand).map_err(|_| RunError::Threads("one has ended".into()))?;
         }
         drop(done);
-        results.iter().try_for_each(|result| result.map_err(RunError::Broken))
+        // All have ended before anything is said: what they reach is the caller's again.
+        let results: Vec<_> = results.iter().collect();
+        results.into_iter().try_for_each(|result| result.map_err(RunError::Broken))
     }
 }
 

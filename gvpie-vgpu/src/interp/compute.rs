@@ -88,6 +88,9 @@ impl<W: Watch> Group<'_, W> {
             }
             Do::Together { op, ty, out, a, b } => self.together(*op, *ty, *out, *a, *b),
             Do::Ballot(out, a) => self.ballot(*out, *a),
+            Do::TextureLoad(out, what) => self.texture_load(what, *out, span)?,
+            Do::TextureStore(what, value) => self.texture_store(what, *value, span)?,
+            Do::TextureSize { texture, out, level } => self.texture_size(*texture, *out, *level)?,
         }
         Ok(())
     }

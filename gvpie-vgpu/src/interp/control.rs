@@ -4,6 +4,7 @@
 //! ends; so a `continue` within a `switch` passes the switch by and waits for its loop.
 
 use super::lanes::{Mask, Register};
+use super::look::Look;
 use super::step::Step;
 use super::{Group, RunError, Stop, Watch};
 use crate::ir::{Scope, Span};
@@ -13,15 +14,18 @@ impl<W: Watch> Group<'_, W> {
     pub(super) fn block(&mut self, steps: &[Step]) -> Result<(), Stop> {
         self.charge(steps.len() + 1)?;
         for step in steps {
+            if W::STEPS {
+                self.show(step)?;
+            }
             match step {
                 Step::Do(what, span) => self.instruction(what, *span)?,
-                Step::If { condition, then, otherwise } => {
+                Step::If { condition, then, otherwise, .. } => {
                     self.branch(*condition, then, otherwise)?;
                 }
-                Step::Loop { label, body, continuing, break_if } => {
+                Step::Loop { label, body, continuing, break_if, .. } => {
                     self.repeat(*label, body, continuing, *break_if)?;
                 }
-                Step::Switch { label, selector, cases, default } => {
+                Step::Switch { label, selector, cases, default, .. } => {
                     self.switch(*label, *selector, cases, default)?;
                 }
                 Step::Scope { label, body } => {
@@ -29,7 +33,7 @@ impl<W: Watch> Group<'_, W> {
                     self.block(body)?;
                     self.enter(self.mask.or(&self.left[*label]));
                 }
-                Step::Leave { label, again } => {
+                Step::Leave { label, again, .. } => {
                     let waiting = if *again { &mut self.again } else { &mut self.left };
                     waiting[*label] = waiting[*label].or(&self.mask);
                     self.enter(Mask::NONE);
@@ -41,6 +45,20 @@ impl<W: Watch> Group<'_, W> {
             }
         }
         Ok(())
+    }
+
+    /// Shows who watches what is about to be done.
+    fn show(&mut self, step: &Step) -> Result<(), Stop> {
+        let (span, barrier) = step.place();
+        self.watch.step(&Look {
+            program: self.program,
+            registers: &self.registers,
+            memory: &self.workgroup,
+            private: &self.private,
+            mask: &self.mask,
+            span,
+            barrier,
+        })
     }
 
     fn branch(

@@ -1,6 +1,7 @@
 //! Why a kernel does not run, or not to its end.
 
 use crate::ir::{self, Span};
+use std::ops::Range;
 use std::time::Duration;
 
 /// What was wrong with a dispatch, or went wrong in it.
@@ -23,7 +24,9 @@ pub enum RunError {
         what: String,
     },
     /// Nothing is bound where the kernel has a binding.
-    #[error("@group({group}) @binding({binding}) {name}: expected a buffer, found nothing bound")]
+    #[error(
+        "@group({group}) @binding({binding}) {name}: expected a buffer or a texture, found nothing"
+    )]
     Missing {
         /// `@group`.
         group: u32,
@@ -33,7 +36,9 @@ pub enum RunError {
         name: String,
     },
     /// The kernel has no such binding.
-    #[error("@group({group}) @binding({binding}): a buffer is bound, the kernel has none there")]
+    #[error(
+        "@group({group}) @binding({binding}): something is bound, the kernel has nothing there"
+    )]
     Unknown {
         /// `@group`.
         group: u32,
@@ -79,10 +84,96 @@ pub enum RunError {
         /// The offset that came.
         found: u64,
     },
+    /// A buffer is bound where the kernel has a texture, or a texture where it has a buffer.
+    #[error("@group({group}) @binding({binding}) {name}: expected {expected}, found {found}")]
+    Resource {
+        /// `@group`.
+        group: u32,
+        /// `@binding`.
+        binding: u32,
+        /// As the source calls it.
+        name: String,
+        /// A buffer or a texture.
+        expected: &'static str,
+        /// The other.
+        found: &'static str,
+    },
+    /// A texture of other dimensions than the kernel's, or with layers where it has none, or without.
+    #[error(
+        "@group({group}) @binding({binding}) {name}: expected a texture of {expected}, found one of {found}"
+    )]
+    Dimensions {
+        /// `@group`.
+        group: u32,
+        /// `@binding`.
+        binding: u32,
+        /// As the source calls it.
+        name: String,
+        /// The kernel's.
+        expected: &'static str,
+        /// The texture's.
+        found: &'static str,
+    },
+    /// A texture whose texels are not the kernel's.
+    #[error(
+        "@group({group}) @binding({binding}) {name}: expected a texture of {expected}, found {found}"
+    )]
+    Format {
+        /// `@group`.
+        group: u32,
+        /// `@binding`.
+        binding: u32,
+        /// As the source calls it.
+        name: String,
+        /// The format, or of a texture that is only read the type of its channels.
+        expected: String,
+        /// The texture's format, or the type of its channels.
+        found: String,
+    },
+    /// A texture without texels.
+    #[error("a texture of {found:?} texels: expected 1 at least along each axis")]
+    Extent {
+        /// Width, height, and depth or layers.
+        found: [u32; 3],
+    },
+    /// More levels of a texture than there are, or none.
+    #[error("levels of a texture: expected {expected} at most, and one at least, found {found}")]
+    Levels {
+        /// Levels at most.
+        expected: u32,
+        /// What came.
+        found: u32,
+    },
+    /// Layers that a texture has not, or that its view cannot have.
+    #[error("layers {found:?} of a texture: expected {expected} at most, and one at least")]
+    Layers {
+        /// Layers at most.
+        expected: u32,
+        /// What came.
+        found: Range<u32>,
+    },
+    /// A box that is not within a texture's level.
+    #[error("{size:?} texels from {at:?} on: expected them within {expected:?}")]
+    Part {
+        /// Texels of the level along x, y and z.
+        expected: [u32; 3],
+        /// The box's first texel.
+        at: [u32; 3],
+        /// Its texels along each axis.
+        size: [u32; 3],
+    },
+    /// Texels of another length.
+    #[error("texels: expected {expected} bytes, found {found}")]
+    Texels {
+        /// Bytes of the texels.
+        expected: u64,
+        /// Bytes that came.
+        found: u64,
+    },
     /// Two bindings overlap, and the kernel writes to one.
     #[error(
-        "{first} and {second} are bound to the same bytes, and the kernel writes there: \
-         expected buffers of their own"
+        "{first} and {second} are bound to the same memory, and the kernel writes there: \
+         expected memory of their own"
     )]
     Overlap {
         /// As the source calls one.
@@ -115,6 +206,14 @@ pub enum RunError {
         expected: u32,
         /// What came.
         found: u32,
+    },
+    /// A workgroup that a dispatch has not.
+    #[error("workgroup {found:?}: expected one of the dispatch's {expected:?}")]
+    NoWorkgroup {
+        /// Workgroups along x, y and z.
+        expected: [u32; 3],
+        /// What came.
+        found: [u32; 3],
     },
     /// More memory than allowed, or than there is.
     #[error("{what}: expected {expected} bytes at most, found {found}")]

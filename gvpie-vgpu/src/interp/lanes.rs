@@ -35,6 +35,13 @@ impl Mask {
         mask
     }
 
+    /// One lane.
+    pub(crate) fn one(lane: usize) -> Mask {
+        let mut mask = Mask::NONE;
+        mask.0[lane / 64] = 1 << (lane % 64);
+        mask
+    }
+
     /// The lanes of a range for whose items `holds`.
     #[inline(always)]
     pub(crate) fn of<T>(range: Range<usize>, items: &[T], holds: impl Fn(&T) -> bool) -> Mask {
@@ -188,7 +195,7 @@ pub(crate) struct Over1<'a> {
 
 impl Visit1 for Over1<'_> {
     type Out = ();
-    fn visit<A: Scalar, B: Scalar>(self, f: impl Fn(A) -> B) {
+    fn visit<A: Scalar, B: Scalar>(self, f: impl Fn(A) -> B + Copy) {
         let Over1 { registers, range, out, a } = self;
         registers.writing::<B::Bits>(out, |out, registers| {
             let a = &registers.of::<A::Bits>(a)[range.clone()];
@@ -210,7 +217,7 @@ pub(crate) struct Over2<'a> {
 
 impl Visit2 for Over2<'_> {
     type Out = ();
-    fn visit<A: Scalar, B: Scalar, C: Scalar>(self, f: impl Fn(A, B) -> C) {
+    fn visit<A: Scalar, B: Scalar, C: Scalar>(self, f: impl Fn(A, B) -> C + Copy) {
         let Over2 { registers, range, out, a, b } = self;
         registers.writing::<C::Bits>(out, |out, registers| {
             let a = &registers.of::<A::Bits>(a)[range.clone()];

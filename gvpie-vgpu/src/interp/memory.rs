@@ -9,6 +9,7 @@ use super::lanes::{Mask, Register};
 use super::step::At;
 use super::watch::{Access, Reach};
 use super::{Group, RunError, Stop, Watch};
+use crate::device::Words;
 use crate::ir::{Atomic, Binary, Memory, Span, Type};
 use crate::numerics::binary;
 use std::cell::Cell;
@@ -17,19 +18,19 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Held by who does an atomic of 64 bits to a buffer.
-static WIDE: Mutex<()> = Mutex::new(());
+pub(crate) static WIDE: Mutex<()> = Mutex::new(());
 
 /// A part of a buffer, as a kernel sees it.
 #[derive(Debug, Clone)]
 pub(crate) struct Bound {
-    words: Arc<[AtomicU32]>,
+    words: Arc<Words>,
     range: Range<usize>,
     bytes: u64,
 }
 
 impl Bound {
     /// `bytes` from a multiple of 4 on, within the words.
-    pub(crate) fn new(words: Arc<[AtomicU32]>, offset: u64, bytes: u64) -> Bound {
+    pub(crate) fn new(words: Arc<Words>, offset: u64, bytes: u64) -> Bound {
         let first = (offset / 4) as usize;
         let range = first..first + bytes.div_ceil(4) as usize;
         Bound { words, range, bytes }
@@ -41,6 +42,11 @@ impl Bound {
 
     fn words(&self) -> &[AtomicU32] {
         &self.words[self.range.clone()]
+    }
+
+    /// Where it begins.
+    pub(crate) fn start(&self) -> *mut u8 {
+        self.words().as_ptr().cast_mut().cast()
     }
 }
 

@@ -13,20 +13,25 @@ mod compute;
 mod control;
 mod error;
 mod lanes;
+mod look;
 mod memory;
 mod plan;
 mod step;
 #[cfg(test)]
 mod tests;
+mod texture;
 mod together;
 mod watch;
 
 pub use error::RunError;
 pub(crate) use lanes::{MAX_LANES, Mask};
-pub(crate) use memory::Bound;
+pub use look::Datum;
+pub(crate) use look::Look;
+pub(crate) use memory::{Bound, WIDE};
 pub(crate) use plan::Program;
-pub(crate) use watch::{Access, Reach, Unwatched, Watch};
+pub(crate) use watch::{Access, Reach, Texels, Unwatched, Watch};
 
+use crate::device::Texture;
 use crate::ir::{Builtin, Length};
 use lanes::Registers;
 use plan::Fixed;
@@ -42,6 +47,8 @@ const QUANTUM: u64 = 1 << 20;
 pub(crate) struct Dispatch {
     /// In the order of the kernel's bindings.
     pub(crate) bindings: Vec<Bound>,
+    /// The same of textures; nothing where a buffer is, and there a buffer of no bytes.
+    pub(crate) textures: Vec<Option<Texture>>,
     pub(crate) immediate: Bound,
     /// Workgroups along x, y and z.
     pub(crate) workgroups: [u32; 3],
@@ -62,7 +69,7 @@ pub(crate) struct Dispatch {
 pub(crate) enum Stop {
     /// An error of its own.
     Error(Box<RunError>),
-    /// One before it has failed.
+    /// One before it has failed, or nobody wants it any more.
     Superseded,
 }
 
@@ -198,7 +205,7 @@ impl<'a, W: Watch> Group<'a, W> {
 
 impl Dispatch {
     /// Elements of an array.
-    fn length(&self, length: Length) -> u32 {
+    pub(crate) fn length(&self, length: Length) -> u32 {
         match length {
             Length::Fixed(count) => count,
             Length::Runtime { binding, offset, stride } => {
@@ -210,7 +217,7 @@ impl Dispatch {
     }
 
     /// Gives out instructions × lanes, if there are any and there is time.
-    fn grant(&self, cost: u64, index: u64) -> Result<u64, Stop> {
+    pub(crate) fn grant(&self, cost: u64, index: u64) -> Result<u64, Stop> {
         if self.failed.load(Relaxed) < index {
             return Err(Stop::Superseded);
         }

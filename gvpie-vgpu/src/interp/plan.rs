@@ -3,9 +3,11 @@
 
 use super::error::RunError;
 use super::lanes::{MAX_LANES, Register};
-use super::step::{At, Do, Step};
+use super::step::{At, Do, Step, Texel};
+use crate::device::Format;
 use crate::ir::{
-    self, BindingKind, Block, Builtin, Kernel, Label, Length, Node, Op, Place, Slot, Type, Value,
+    self, Binding, BindingKind, Block, Builtin, Kernel, Label, Length, Node, Op, Place, Slot, Type,
+    Value,
 };
 use std::collections::HashMap;
 
@@ -43,7 +45,8 @@ pub(crate) struct Program {
 }
 
 impl Program {
-    pub(crate) fn new(kernel: &Kernel) -> Result<Program, RunError> {
+    /// Whether executors can take a kernel, and how many lanes its workgroups have.
+    pub(crate) fn check(kernel: &Kernel) -> Result<usize, RunError> {
         if !nests_within(&kernel.body, MAX_NESTING) {
             return Err(RunError::Nesting { limit: MAX_NESTING });
         }
@@ -53,11 +56,15 @@ impl Program {
         if lanes > MAX_LANES as u64 {
             return Err(RunError::Workgroup { expected: MAX_LANES as u64, found: lanes });
         }
-        if let Some(texture) =
-            kernel.bindings.iter().find(|b| matches!(b.kind, BindingKind::Texture { .. }))
-        {
-            return Err(RunError::Unsupported { what: format!("the texture {}", texture.name) });
+        for binding in &kernel.bindings {
+            texels(binding)?;
         }
+        Ok(lanes as usize)
+    }
+
+    /// Of a kernel that executors can take.
+    pub(crate) fn new(kernel: &Kernel) -> Result<Program, RunError> {
+        let lanes = Program::check(kernel)?;
         let mut lives = Lives::new(kernel.values.len());
         lives.block(&kernel.body);
         let mut planner = Planner {
@@ -79,7 +86,7 @@ impl Program {
         let [words, longs] = planner.files.each_ref().map(|file| file.count as usize);
         Ok(Program {
             kernel: kernel.clone(),
-            lanes: lanes as usize,
+            lanes,
             words,
             longs,
             fixed: planner.fixed.into_iter().map(|((fixed, wide), at)| (fixed, wide, at)).collect(),
@@ -100,6 +107,18 @@ impl Program {
 /// Whether a register of 64 bits holds it.
 pub(crate) fn is_wide(ty: Type) -> bool {
     ty.bytes() == 8
+}
+
+/// Refuses textures whose texels this device does not know.
+fn texels(binding: &Binding) -> Result<(), RunError> {
+    let BindingKind::Texture { format, channel, .. } = &binding.kind else { return Ok(()) };
+    let known = match format {
+        Some(format) => Format::named(format).is_some_and(|format| format.channel() == *channel),
+        None => matches!(channel, Type::F32 | Type::I32 | Type::U32),
+    };
+    let texels = format.clone().unwrap_or_else(|| channel.to_string());
+    let what = || format!("the texture {} of {texels}", binding.name);
+    if known { Ok(()) } else { Err(RunError::Unsupported { what: what() }) }
 }
 
 fn nests_within(block: &Block, limit: usize) -> bool {
@@ -263,6 +282,12 @@ impl Planner<'_> {
         At { memory: place.memory, base: place.base, terms: terms.collect() }
     }
 
+    fn texel(&self, texture: u32, at: &[Value], level: Option<Value>) -> Texel {
+        let signed = |value: &Value| (self.register(*value), self.ty(*value).is_signed());
+        let level = level.map(|value| self.register(value));
+        Texel { texture, at: at.iter().map(signed).collect(), level }
+    }
+
     fn fix(&mut self, fixed: Fixed, ty: Type) -> Register {
         let key = (fixed, is_wide(ty));
         match self.fixed.get(&key) {
@@ -299,22 +324,23 @@ impl Planner<'_> {
                         steps.push(Step::Do(what, *span));
                     }
                 }
-                Node::If { condition, then, otherwise, .. } => {
+                Node::If { condition, then, otherwise, span } => {
                     let condition = self.register(*condition);
                     let then = self.block(then)?;
                     let otherwise = self.block(otherwise)?;
-                    steps.push(Step::If { condition, then, otherwise });
+                    steps.push(Step::If { condition, then, otherwise, span: *span });
                 }
-                Node::Loop { label, body, continuing, break_if, .. } => {
+                Node::Loop { label, body, continuing, break_if, span } => {
                     let label = self.label(*label);
                     let body = self.block(body)?;
                     let continuing = self.block(continuing)?;
                     let break_if = break_if.map(|value| self.register(value));
                     self.at += 1;
                     self.pass(self.at);
-                    steps.push(Step::Loop { label, body, continuing, break_if });
+                    let span = *span;
+                    steps.push(Step::Loop { label, body, continuing, break_if, span });
                 }
-                Node::Switch { label, selector, cases, default, .. } => {
+                Node::Switch { label, selector, cases, default, span } => {
                     let label = self.label(*label);
                     let selector = self.register(*selector);
                     let cases = cases
@@ -322,15 +348,17 @@ impl Planner<'_> {
                         .map(|(selectors, block)| Ok((selectors.clone(), self.block(block)?)))
                         .collect::<Result<_, RunError>>()?;
                     let default = self.block(default)?;
-                    steps.push(Step::Switch { label, selector, cases, default });
+                    let span = *span;
+                    steps.push(Step::Switch { label, selector, cases, default, span });
                 }
                 Node::Scope { label, body } => {
                     let label = self.label(*label);
                     let body = self.block(body)?;
                     steps.push(Step::Scope { label, body });
                 }
-                Node::Leave { label, again, .. } => {
-                    steps.push(Step::Leave { label: self.label(*label), again: *again });
+                Node::Leave { label, again, span } => {
+                    let label = self.label(*label);
+                    steps.push(Step::Leave { label, again: *again, span: *span });
                 }
                 Node::Barrier { scope, span } => {
                     steps.push(Step::Barrier { scope: *scope, span: *span });
@@ -406,9 +434,18 @@ impl Planner<'_> {
                 Do::Together { op: *op, ty, out, a: at(a), b: b.as_ref().map(at) }
             }
             Op::Ballot(a) => Do::Ballot([out, next(1), next(2), next(3)], at(a)),
-            Op::TextureLoad { .. } | Op::TextureStore { .. } | Op::TextureSize { .. } => {
-                return Err(RunError::Unsupported { what: "a texture".into() });
+            Op::TextureLoad { texture, at, level } => {
+                let out = [out, next(1), next(2), next(3)];
+                Do::TextureLoad(out, self.texel(*texture, at, *level))
             }
+            Op::TextureStore { texture, at, value } => {
+                Do::TextureStore(self.texel(*texture, at, None), value.map(|v| self.register(v)))
+            }
+            Op::TextureSize { texture, level } => Do::TextureSize {
+                texture: *texture,
+                out: [out, next(1), next(2)],
+                level: level.as_ref().map(at),
+            },
         }))
     }
 

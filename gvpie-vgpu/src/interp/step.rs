@@ -11,18 +11,21 @@ pub(crate) enum Step {
         condition: Register,
         then: Vec<Step>,
         otherwise: Vec<Step>,
+        span: Span,
     },
     Loop {
         label: usize,
         body: Vec<Step>,
         continuing: Vec<Step>,
         break_if: Option<Register>,
+        span: Span,
     },
     Switch {
         label: usize,
         selector: Register,
         cases: Vec<(Vec<u32>, Vec<Step>)>,
         default: Vec<Step>,
+        span: Span,
     },
     Scope {
         label: usize,
@@ -31,6 +34,7 @@ pub(crate) enum Step {
     Leave {
         label: usize,
         again: bool,
+        span: Span,
     },
     Barrier {
         scope: Scope,
@@ -44,6 +48,14 @@ pub(crate) struct At {
     pub(crate) memory: Memory,
     pub(crate) base: u32,
     pub(crate) terms: Vec<(Register, u32)>,
+}
+
+/// Which texel: the binding, coordinates and whether they are signed, and the level.
+#[derive(Debug)]
+pub(crate) struct Texel {
+    pub(crate) texture: u32,
+    pub(crate) at: Vec<(Register, bool)>,
+    pub(crate) level: Option<Register>,
 }
 
 /// An instruction: the operation, the type that it is of, results, operands.
@@ -107,4 +119,11 @@ pub(crate) enum Do {
         b: Option<Register>,
     },
     Ballot([Register; 4], Register),
+    TextureLoad([Register; 4], Texel),
+    TextureStore(Texel, [Register; 4]),
+    TextureSize {
+        texture: u32,
+        out: [Register; 3],
+        level: Option<Register>,
+    },
 }

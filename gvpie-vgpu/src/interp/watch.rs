@@ -1,6 +1,9 @@
 //! Who looks on as a kernel runs. Plain runs have nobody, and pay nothing.
 
+use super::Stop;
 use super::lanes::Mask;
+use super::look::Look;
+use crate::device::Texture;
 use crate::ir::{Memory, Scope, Span};
 
 /// How memory is reached.
@@ -28,14 +31,38 @@ pub(crate) struct Access<'a> {
     pub(crate) span: Span,
 }
 
+/// Lanes that reach texels, at one place in the source.
+#[derive(Debug)]
+pub(crate) struct Texels<'a> {
+    pub(crate) texture: &'a Texture,
+    /// The number of its binding.
+    pub(crate) binding: u32,
+    pub(crate) reach: Reach,
+    /// Coordinates and level of every lane.
+    pub(crate) at: &'a [([u32; 3], u32)],
+    /// Whether coordinates are i32.
+    pub(crate) signed: [bool; 3],
+    /// The lanes that take part.
+    pub(crate) mask: &'a Mask,
+    pub(crate) span: Span,
+}
+
 /// Who looks on.
 pub(crate) trait Watch {
     /// Whether anybody is there.
     const ACTIVE: bool;
+    /// Whether anybody wants to see each step.
+    const STEPS: bool = false;
     /// A workgroup begins.
     fn begin(&mut self, workgroup: [u32; 3]);
+    /// A step is about to be taken; an error is to take no more.
+    fn step(&mut self, _: &Look<'_>) -> Result<(), Stop> {
+        Ok(())
+    }
     /// Memory is about to be reached.
     fn access(&mut self, access: Access<'_>);
+    /// Texels are about to be reached.
+    fn texels(&mut self, texels: Texels<'_>);
     /// Lanes are at a barrier, with a lane that is not there; whether to go on in spite of it.
     fn barrier(&mut self, scope: Scope, mask: &Mask, missing: Option<usize>, span: Span) -> bool;
     /// Indices are about to be held below a length.
@@ -54,6 +81,7 @@ impl Watch for Unwatched {
     const ACTIVE: bool = false;
     fn begin(&mut self, _: [u32; 3]) {}
     fn access(&mut self, _: Access<'_>) {}
+    fn texels(&mut self, _: Texels<'_>) {}
     fn barrier(&mut self, _: Scope, _: &Mask, missing: Option<usize>, _: Span) -> bool {
         missing.is_none()
     }

@@ -87,7 +87,7 @@ pub struct Label(pub u32);
 pub type Block = Vec<Node>;
 
 /// An instruction, or a construct with blocks within.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Node {
     /// Computes its results: [`Op::results`] values from `first` on.
     Inst {
@@ -546,7 +546,7 @@ pub enum BindingKind {
 }
 
 /// An entry point, ready to be run.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Kernel {
     /// As the source calls it.
     pub name: String,

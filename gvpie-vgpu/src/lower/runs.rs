@@ -1,20 +1,26 @@
-//! WGSL run by the interpreter, beside the same in Rust.
+//! WGSL run by all executors, beside the same in Rust.
 
-use crate::{Bindings, Buffer, Device, Module, Options};
+use crate::sketch::{executors, words_in};
+use crate::{Bindings, Buffer, Module, Options};
 
 /// What is in `data` after `source` has run over so many workgroups.
 #[track_caller]
 fn run(source: &str, data: &[u32], groups: u32) -> Vec<u32> {
     let options = Options { threads: 1, budget: 100_000_000, ..Options::default() };
-    let device = Device::new(options).unwrap();
     let module = Module::new(source, &[]).unwrap_or_else(|e| panic!("{e}"));
     let kernel = module.kernel(&module.entries()[0]).unwrap_or_else(|e| panic!("{e}"));
     let bytes: Vec<u8> = data.iter().flat_map(|word| word.to_ne_bytes()).collect();
-    let buffer = Buffer::with(&bytes).unwrap();
-    let bindings = Bindings::new().buffer(0, 0, &buffer);
-    device.dispatch(&kernel, &bindings, [groups, 1, 1]).unwrap_or_else(|e| panic!("{e}\n{kernel}"));
-    let bytes = buffer.read(0, buffer.bytes()).unwrap();
-    bytes.chunks_exact(4).map(|b| u32::from_ne_bytes([b[0], b[1], b[2], b[3]])).collect()
+    let mut found = None;
+    for (name, device) in executors(options) {
+        let buffer = Buffer::with(&bytes).unwrap();
+        let bindings = Bindings::new().buffer(0, 0, &buffer);
+        device
+            .dispatch(&kernel, &bindings, [groups, 1, 1])
+            .unwrap_or_else(|e| panic!("{name}: {e}\n{kernel}"));
+        let words = words_in(&buffer);
+        assert_eq!(*found.get_or_insert_with(|| words.clone()), words, "{name}\n{kernel}");
+    }
+    found.unwrap()
 }
 
 /// A kernel over `data`, of 64 lanes a workgroup.

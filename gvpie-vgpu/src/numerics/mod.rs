@@ -18,11 +18,13 @@ mod scalar;
 pub mod table;
 #[cfg(test)]
 mod tests;
+mod together;
 
 pub use float::{Real, nearest_half};
 pub use integer::Integer;
 pub use scalar::{Lane, Number, Scalar};
 pub use table::{Visit1, Visit2};
+pub(crate) use together::Subgroup;
 
 use crate::ir::{Binary, Compare, Type, Unary};
 use half::f16;
@@ -32,7 +34,7 @@ struct One(u64);
 
 impl Visit1 for One {
     type Out = u64;
-    fn visit<A: Scalar, B: Scalar>(self, f: impl Fn(A) -> B) -> u64 {
+    fn visit<A: Scalar, B: Scalar>(self, f: impl Fn(A) -> B + Copy) -> u64 {
         f(A::of(A::Bits::cut(self.0))).bits().wide()
     }
 }
@@ -42,7 +44,7 @@ struct Two(u64, u64);
 
 impl Visit2 for Two {
     type Out = u64;
-    fn visit<A: Scalar, B: Scalar, C: Scalar>(self, f: impl Fn(A, B) -> C) -> u64 {
+    fn visit<A: Scalar, B: Scalar, C: Scalar>(self, f: impl Fn(A, B) -> C + Copy) -> u64 {
         f(A::of(A::Bits::cut(self.0)), B::of(B::Bits::cut(self.1))).bits().wide()
     }
 }

@@ -12,7 +12,7 @@ pub trait Visit1 {
     /// What comes of it.
     type Out;
     /// Runs it.
-    fn visit<A: Scalar, B: Scalar>(self, f: impl Fn(A) -> B) -> Self::Out;
+    fn visit<A: Scalar, B: Scalar>(self, f: impl Fn(A) -> B + Copy) -> Self::Out;
 }
 
 /// Who runs a function of two operands.
@@ -20,7 +20,7 @@ pub trait Visit2 {
     /// What comes of it.
     type Out;
     /// Runs it.
-    fn visit<A: Scalar, B: Scalar, C: Scalar>(self, f: impl Fn(A, B) -> C) -> Self::Out;
+    fn visit<A: Scalar, B: Scalar, C: Scalar>(self, f: impl Fn(A, B) -> C + Copy) -> Self::Out;
 }
 
 /// Shows the visitor what an operation of one operand does; `None` if the type has no such operation.

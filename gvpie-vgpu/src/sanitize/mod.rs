@@ -1,10 +1,10 @@
 //! The sanitizer: who looks on as a kernel is interpreted, and reports what no correct kernel does.
 //!
 //! * **Races**: two lanes reach the same word, one of them to write, and no barrier is between them. Lanes of
-//!   one workgroup are ordered by `workgroupBarrier` in workgroup memory and by `storageBarrier` in buffers;
-//!   lanes of a subgroup by `subgroupBarrier` too; lanes of different workgroups by nothing. Atomics do not
+//!   one workgroup are ordered by `workgroupBarrier` in workgroup memory, by `storageBarrier` in buffers and
+//!   by `textureBarrier` in storage textures; lanes of a subgroup by `subgroupBarrier` too; lanes of different workgroups by nothing. Atomics do not
 //!   race with atomics.
-//! * **Indices** past the end of an array: WGSL moves them, hardly as meant.
+//! * **Indices** past the end of an array: WGSL moves them, hardly as meant; texels outside a texture.
 //! * **Workgroup memory** that is read before anything was written: zero, as WGSL has it, and seldom as meant.
 //! * **Barriers** that not all lanes come to, **integers divided by zero**, and the first **NaN** that comes
 //!   of operands that are none.
@@ -21,9 +21,9 @@ mod traffic;
 
 pub use report::{Finding, Kind, Party, Report, Traffic};
 
-use crate::interp::{Access, Mask, Reach, RunError, Watch};
+use crate::interp::{Access, Dispatch, Mask, Reach, RunError, Texels, Watch};
 use crate::ir::{BindingKind, Kernel, Memory, Scope, Span, Where};
-use shadow::{Clock, Mark, Shadow};
+use shadow::{Clock, Mark, Shadow, Space};
 use std::collections::HashMap;
 
 /// Findings kept at most: by then the first ones matter.
@@ -50,25 +50,31 @@ pub(crate) struct Sanitizer {
 }
 
 impl Sanitizer {
-    /// For a kernel whose buffers have so many bytes.
+    /// For a dispatch of a kernel.
     ///
     /// # Errors
     /// More bytes for shadows than `limit`.
     pub(crate) fn new(
         kernel: &Kernel,
         subgroup: usize,
-        buffers: &[u64],
+        dispatch: &Dispatch,
         limit: u64,
     ) -> Result<Sanitizer, RunError> {
-        let halves = |memory| shadow::has_halves(&kernel.body, memory, &kernel.values);
-        let sizes = kernel.bindings.iter().zip(buffers).enumerate().map(|(number, (b, bytes))| {
-            let memory = Memory::Binding(number as u32);
-            let written = matches!(b.kind, BindingKind::Buffer { writes: true, .. });
-            written.then(|| (*bytes, halves(memory)))
+        let shift = |memory| {
+            let halves = shadow::has_halves(&kernel.body, memory, &kernel.values);
+            if halves { 1 } else { 2 }
+        };
+        let given = dispatch.bindings.iter().zip(&dispatch.textures);
+        let sizes = kernel.bindings.iter().zip(given).enumerate().map(|(number, (b, given))| {
+            let (BindingKind::Buffer { writes, .. } | BindingKind::Texture { writes, .. }) = b.kind;
+            writes.then(|| match given {
+                (_, Some(texture)) => (texture.bytes(), texture.format().bytes().ilog2()),
+                (bound, None) => (bound.bytes(), shift(Memory::Binding(number as u32))),
+            })
         });
-        let sizes: Vec<Option<(u64, bool)>> = sizes.collect();
-        let workgroup = (kernel.workgroup_bytes.into(), halves(Memory::Workgroup));
-        let bytes = |(bytes, halves)| Shadow::bytes(bytes, halves);
+        let sizes: Vec<Option<(u64, u32)>> = sizes.collect();
+        let workgroup = (kernel.workgroup_bytes.into(), shift(Memory::Workgroup));
+        let bytes = |(bytes, shift)| Shadow::bytes(bytes, shift);
         let found = sizes.iter().flatten().copied().map(bytes).sum::<u64>() + bytes(workgroup);
         if found > limit {
             return Err(RunError::Memory {
@@ -77,7 +83,7 @@ impl Sanitizer {
                 found,
             });
         }
-        let shadow = |(bytes, halves): (u64, bool)| Shadow::new(bytes, halves);
+        let shadow = |(bytes, shift): (u64, u32)| Shadow::new(bytes, shift);
         let lanes = kernel.workgroup.iter().product::<u32>() as usize;
         Ok(Sanitizer {
             kernel: kernel.clone(),
@@ -150,25 +156,33 @@ impl Sanitizer {
     }
 
     /// Holds accesses against those before them.
-    fn races(&mut self, access: &Access<'_>, mut shadow: Shadow) -> Shadow {
+    fn races(&mut self, access: &Access<'_>, space: Space, mut shadow: Shadow) -> Shadow {
         let site = self.site(access.span);
-        let shared = access.memory == Memory::Workgroup;
         let writes = !matches!(access.reach, Reach::Read | Reach::Atomic { writes: false });
         access.mask.each(|lane| {
             let address = access.addresses[lane];
             let mark = self.clock.mark(lane, site);
-            let seen = shadow.reach(&self.clock, access.reach, mark, address, access.bytes, shared);
+            let seen = shadow.reach(&self.clock, access.reach, mark, address, access.bytes, space);
             if let Some((mark, other_writes)) = seen.conflict {
                 let other = self.party(mark, other_writes);
                 let memory = self.name(access.memory, address);
                 self.find(Kind::Race { memory, address, writes, other }, lane, access.span);
             }
-            if seen.unwritten && shared && access.reach == Reach::Read {
+            if seen.unwritten && space == Space::Workgroup && access.reach == Reach::Read {
                 let memory = self.name(access.memory, address);
                 self.find(Kind::Uninitialised { memory, address }, lane, access.span);
             }
         });
         shadow
+    }
+
+    /// The same, of what is bound; nothing of what the kernel only reads.
+    fn bound_races(&mut self, access: &Access<'_>, space: Space, number: u32) {
+        let empty = Shadow::new(0, 2);
+        if let Some(shadow) = &mut self.buffers[number as usize] {
+            let shadow = std::mem::replace(shadow, empty);
+            self.buffers[number as usize] = Some(self.races(access, space, shadow));
+        }
     }
 }
 
@@ -180,25 +194,50 @@ impl Watch for Sanitizer {
     }
 
     fn access(&mut self, access: Access<'_>) {
-        let empty = Shadow::new(0, false);
         match access.memory {
             Memory::Private | Memory::Immediate => return,
             Memory::Workgroup => {
-                let shadow = std::mem::replace(&mut self.workgroup, empty);
-                self.workgroup = self.races(&access, shadow);
+                let shadow = std::mem::replace(&mut self.workgroup, Shadow::new(0, 2));
+                self.workgroup = self.races(&access, Space::Workgroup, shadow);
             }
-            Memory::Binding(number) => {
-                if let Some(shadow) = self.buffers[number as usize].replace(empty) {
-                    self.buffers[number as usize] = Some(self.races(&access, shadow));
-                } else {
-                    self.buffers[number as usize] = None;
-                }
-            }
+            Memory::Binding(number) => self.bound_races(&access, Space::Storage, number),
         }
         let (span, memory) = (access.span, access.memory);
         let traffic =
             self.traffic.entry((span, memory)).or_insert_with(|| Traffic::new(span, memory));
         traffic::count(traffic, &access, self.clock.subgroup());
+    }
+
+    fn texels(&mut self, texels: Texels<'_>) {
+        let texture = texels.texture;
+        let mut inside = *texels.mask;
+        let mut addresses = vec![0; texels.at.len()];
+        texels.mask.each(|lane| {
+            let (at, level) = texels.at[lane];
+            // A texture has less than 4 GiB.
+            if let Some(offset) = texture.offset(at, level) {
+                addresses[lane] = offset as u32;
+                return;
+            }
+            inside = inside.without(&Mask::one(lane));
+            let wide = |k: usize| match texels.signed[k] {
+                true => (at[k] as i32).into(),
+                false => at[k].into(),
+            };
+            let name = self.kernel.bindings[texels.binding as usize].name.clone();
+            let (at, size) = ([0, 1, 2].map(wide), texture.size(level));
+            let kind = Kind::OutsideTexture { texture: name, at, level, size };
+            self.find(kind, lane, texels.span);
+        });
+        let access = Access {
+            memory: Memory::Binding(texels.binding),
+            reach: texels.reach,
+            bytes: texture.format().bytes(),
+            addresses: &addresses,
+            mask: &inside,
+            span: texels.span,
+        };
+        self.bound_races(&access, Space::Texture, texels.binding);
     }
 
     fn barrier(&mut self, scope: Scope, mask: &Mask, missing: Option<usize>, span: Span) -> bool {

@@ -34,7 +34,7 @@ pub enum Kind {
     Race {
         /// The variable, as the source calls it.
         memory: String,
-        /// The byte, from the beginning of the buffer or of workgroup memory.
+        /// The byte, from the beginning of the buffer, of the texture or of workgroup memory.
         address: u32,
         /// Whether the later one writes.
         writes: bool,
@@ -47,6 +47,17 @@ pub enum Kind {
         index: u32,
         /// Elements of the array.
         length: u32,
+    },
+    /// A texel is reached that its texture has not.
+    OutsideTexture {
+        /// The texture, as the source calls it.
+        texture: String,
+        /// The coordinates, and the layer where it has layers; 0 for those that it has not.
+        at: [i64; 3],
+        /// The level.
+        level: u32,
+        /// Texels of that level along each axis, or layers; zeros if there is no such level.
+        size: [u32; 3],
     },
     /// Workgroup memory is read that the workgroup has not written to: it is zero.
     Uninitialised {
@@ -73,6 +84,7 @@ impl Kind {
             Kind::Divergent => 3,
             Kind::DividedByZero => 4,
             Kind::NotANumber => 5,
+            Kind::OutsideTexture { .. } => 6,
         }
     }
 }
@@ -151,6 +163,10 @@ impl fmt::Display for Finding {
             Kind::OutOfBounds { index, length } => {
                 write!(f, "out of bounds: {who} has index {index} of {length} elements")
             }
+            Kind::OutsideTexture { texture, at, level, size } => write!(
+                f,
+                "out of bounds: {who} is at texel {at:?} of {texture}, whose level {level} has {size:?}",
+            ),
             Kind::Uninitialised { memory, address } => {
                 write!(f, "not written yet: {who} reads byte {address} of {memory}")
             }

@@ -21,15 +21,28 @@ impl Mark {
     }
 }
 
+/// What a barrier orders.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Space {
+    /// A workgroup's memory.
+    Workgroup,
+    /// Buffers, which workgroups share.
+    Storage,
+    /// Storage textures, which workgroups share too.
+    Texture,
+}
+
 /// Time goes on at each barrier, and when a workgroup begins.
 #[derive(Debug)]
 pub(super) struct Clock {
     now: u32,
     /// When the workgroup began.
     start: u32,
-    /// What happened before is ordered: in workgroup memory, in buffers, and within each subgroup.
+    /// What happened before is ordered: in workgroup memory, in buffers, in textures, and within each
+    /// subgroup.
     workgroup: u32,
     storage: u32,
+    texture: u32,
     subgroups: Vec<u32>,
     subgroup: usize,
 }
@@ -37,7 +50,7 @@ pub(super) struct Clock {
 impl Clock {
     pub(super) fn new(subgroup: usize, lanes: usize) -> Clock {
         let subgroups = vec![0; lanes.div_ceil(subgroup)];
-        Clock { now: 0, start: 0, workgroup: 0, storage: 0, subgroups, subgroup }
+        Clock { now: 0, start: 0, workgroup: 0, storage: 0, texture: 0, subgroups, subgroup }
     }
 
     pub(super) fn subgroup(&self) -> usize {
@@ -47,7 +60,7 @@ impl Clock {
     /// A workgroup begins; when.
     pub(super) fn begin(&mut self) -> u32 {
         self.now = self.now.saturating_add(1);
-        (self.start, self.workgroup, self.storage) = (self.now, self.now, self.now);
+        [self.start, self.workgroup, self.storage, self.texture] = [self.now; 4];
         self.subgroups.fill(self.now);
         self.now
     }
@@ -57,7 +70,7 @@ impl Clock {
         match scope {
             Scope::Workgroup => self.workgroup = self.now,
             Scope::Storage => self.storage = self.now,
-            Scope::Texture => {}
+            Scope::Texture => self.texture = self.now,
             Scope::Subgroup => {
                 for lane in mask.lanes() {
                     self.subgroups[lane / self.subgroup] = self.now;
@@ -76,14 +89,18 @@ impl Clock {
     }
 
     /// Whether what left `before` and what leaves `mark` now may come in any order.
-    fn is_unordered(&self, before: Mark, mark: Mark, shared: bool) -> bool {
+    fn is_unordered(&self, before: Mark, mark: Mark, space: Space) -> bool {
         if before == Mark::default() {
             return false;
         }
         if !self.is_here(before) {
-            return !shared;
+            return space != Space::Workgroup;
         }
-        let fence = if shared { self.workgroup } else { self.storage };
+        let fence = match space {
+            Space::Workgroup => self.workgroup,
+            Space::Storage => self.storage,
+            Space::Texture => self.texture,
+        };
         let group = |mark: Mark| mark.lane() as usize / self.subgroup;
         let together = group(before) == group(mark) && before.time() < self.subgroups[group(mark)];
         before.lane() != mark.lane() && before.time() >= fence && !together
@@ -110,7 +127,7 @@ pub(super) struct Seen {
     pub(super) unwritten: bool,
 }
 
-/// The words of a memory; of two bytes each where a kernel reaches half a word.
+/// The words of a memory, 4 bytes each; 2 bytes where a kernel reaches half a word; texels of a texture.
 #[derive(Debug)]
 pub(super) struct Shadow {
     words: Vec<Word>,
@@ -118,14 +135,14 @@ pub(super) struct Shadow {
 }
 
 impl Shadow {
-    /// Bytes that a shadow of so many bytes takes.
-    pub(super) fn bytes(bytes: u64, halves: bool) -> u64 {
-        bytes.div_ceil(if halves { 2 } else { 4 }) * size_of::<Word>() as u64
+    /// Bytes that a shadow of so many bytes takes, by words of 2^`shift`.
+    pub(super) fn bytes(bytes: u64, shift: u32) -> u64 {
+        bytes.div_ceil(1 << shift) * size_of::<Word>() as u64
     }
 
-    pub(super) fn new(bytes: u64, halves: bool) -> Shadow {
-        let count = bytes.div_ceil(if halves { 2 } else { 4 }) as usize;
-        Shadow { words: vec![Word::default(); count], shift: if halves { 1 } else { 2 } }
+    pub(super) fn new(bytes: u64, shift: u32) -> Shadow {
+        let count = bytes.div_ceil(1 << shift) as usize;
+        Shadow { words: vec![Word::default(); count], shift }
     }
 
     /// Leaves a mark, and tells what was met.
@@ -137,7 +154,7 @@ impl Shadow {
         mark: Mark,
         address: u32,
         bytes: u32,
-        shared: bool,
+        space: Space,
     ) -> Seen {
         let mut seen = Seen::default();
         let last = u64::from(address) + u64::from(bytes.max(1)) - 1;
@@ -147,7 +164,7 @@ impl Shadow {
             let Word { write, reads, earlier, atomic } = *word;
             seen.unwritten |= !clock.is_here(write) && !clock.is_here(atomic);
             let mut met = |other: Mark, writes: bool| {
-                if seen.conflict.is_none() && clock.is_unordered(other, mark, shared) {
+                if seen.conflict.is_none() && clock.is_unordered(other, mark, space) {
                     seen.conflict = Some((other, writes));
                 }
             };

@@ -1,3 +1,6 @@
+mod pictures;
+mod sessions;
+
 use super::{Bindings, Buffer, Device, Options};
 use crate::interp::RunError;
 use crate::ir::{Atomic, Binary::*, Builtin, Kernel, Op, Place, Type::*};

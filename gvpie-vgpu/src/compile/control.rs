@@ -1,0 +1,441 @@
+//! Constructs: branches where all lanes go one way, masks where they part.
+
+use super::emit::{Emitter, Target, field, own};
+use super::run;
+use super::tree::{Body, Part};
+use crate::ir::{self, Label, Type};
+use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::{Block, InstBuilder, Value, types};
+
+/// Nodes of a block and those within, as the budget counts them.
+pub(super) fn weight(body: &Body<'_>) -> u64 {
+    body.parts
+        .iter()
+        .map(|part| {
+            1 + match part {
+                Part::Inst { .. } | Part::Leave { .. } | Part::Meet { .. } => 0,
+                Part::If { then, otherwise, .. } => weight(then) + weight(otherwise),
+                Part::Switch { cases, default, .. } => {
+                    cases.iter().map(|(_, body)| weight(body)).sum::<u64>() + weight(default)
+                }
+                Part::Scope { body, .. } => weight(body),
+                // Its rounds are counted one by one.
+                Part::Loop { .. } => 0,
+            }
+        })
+        .sum()
+}
+
+impl Emitter<'_, '_> {
+    /// The nodes of a block; those that have no lanes left go to its end.
+    pub(super) fn body(&mut self, body: &Body<'_>) {
+        let end = self.b.create_block();
+        for part in &body.parts {
+            let ends = match part {
+                Part::Inst { first, op, span } => {
+                    self.instruction(*first, op, *span, body.id);
+                    false
+                }
+                Part::If { fork, condition, then, otherwise } => {
+                    match self.number(*condition).filter(|_| !self.shapes.parts(*fork)) {
+                        Some(condition) => self.branch(condition, then, otherwise),
+                        None => self.part(*condition, then, otherwise),
+                    }
+                    false
+                }
+                Part::Loop { label, body, continuing, break_if } => {
+                    self.repeat(*label, body, continuing, *break_if);
+                    false
+                }
+                Part::Switch { label, selector, cases, default, .. } => {
+                    self.switch(*label, *selector, cases, default);
+                    false
+                }
+                Part::Scope { label, body } => {
+                    self.scope(*label, |e| e.body(body));
+                    false
+                }
+                Part::Leave { label, again } => {
+                    self.leave(*label, *again);
+                    true
+                }
+                Part::Meet { span } => {
+                    let mask = self.mask();
+                    self.meet(&mask, *span);
+                    false
+                }
+            };
+            if ends {
+                break;
+            }
+            if self.escapes(part) {
+                let mask = self.mask();
+                let any = self.any(&mask);
+                let next = self.b.create_block();
+                self.b.ins().brif(any, next, &[], end, &[]);
+                self.b.seal_block(next);
+                self.b.switch_to_block(next);
+            }
+        }
+        self.close(end);
+    }
+
+    /// Whether lanes may be gone after a node that were there before it.
+    fn escapes(&self, part: &Part<'_>) -> bool {
+        let mut inner = Vec::new();
+        self.leaves(part, &mut inner)
+    }
+
+    fn leaves<'p>(&self, part: &'p Part<'_>, inner: &mut Vec<&'p Label>) -> bool {
+        let within = |body: &'p Body<'_>, inner: &mut Vec<&'p Label>| {
+            body.parts.iter().any(|part| self.leaves(part, inner))
+        };
+        match part {
+            Part::Inst { .. } | Part::Meet { .. } => false,
+            Part::Leave { label, .. } => !inner.contains(&label),
+            Part::If { then, otherwise, .. } => within(then, inner) || within(otherwise, inner),
+            Part::Loop { label, body, continuing, .. } => {
+                inner.push(label);
+                let leaves = within(body, inner) || within(continuing, inner);
+                inner.pop();
+                leaves
+            }
+            Part::Switch { label, cases, default, .. } => {
+                inner.push(label);
+                let leaves =
+                    cases.iter().any(|(_, body)| within(body, inner)) || within(default, inner);
+                inner.pop();
+                leaves
+            }
+            Part::Scope { label, body } => {
+                inner.push(label);
+                let leaves = within(body, inner);
+                inner.pop();
+                leaves
+            }
+        }
+    }
+
+    /// All lanes go one way.
+    fn branch(&mut self, condition: Value, then: &Body<'_>, otherwise: &Body<'_>) {
+        let (yes, no, after) =
+            (self.b.create_block(), self.b.create_block(), self.b.create_block());
+        self.b.ins().brif(condition, yes, &[], no, &[]);
+        self.b.seal_block(yes);
+        self.b.seal_block(no);
+        for (block, body) in [(yes, then), (no, otherwise)] {
+            self.b.switch_to_block(block);
+            self.body(body);
+            self.b.ins().jump(after, &[]);
+        }
+        self.b.seal_block(after);
+        self.b.switch_to_block(after);
+    }
+
+    /// Lanes go both ways, one after the other.
+    fn part(&mut self, condition: ir::Value, then: &Body<'_>, otherwise: &Body<'_>) {
+        let before = self.mask();
+        let condition = self.vectors(condition);
+        let yes = self.and(&before, &condition);
+        let no = self.without(&before, &condition);
+        let mut after = Vec::new();
+        for (way, body) in [(yes, then), (no, otherwise)] {
+            if !body.parts.is_empty() {
+                self.way(&way, |e| e.body(body));
+                after.push(self.mask());
+            } else {
+                after.push(way);
+            }
+        }
+        let escapes = |body: &Body<'_>| body.parts.iter().any(|part| self.escapes(part));
+        let after = match escapes(then) || escapes(otherwise) {
+            true => self.or(&after[0], &after[1]),
+            false => before,
+        };
+        self.set_mask(&after);
+    }
+
+    /// What some lanes do, if there are any.
+    fn way(&mut self, lanes: &[Value], what: impl FnOnce(&mut Self)) {
+        self.set_mask(lanes);
+        let any = self.any(lanes);
+        let (enter, after) = (self.b.create_block(), self.b.create_block());
+        self.b.ins().brif(any, enter, &[], after, &[]);
+        self.b.seal_block(enter);
+        self.b.switch_to_block(enter);
+        what(self);
+        self.close(after);
+    }
+
+    /// Variables for those who leave a construct, where they do it apart.
+    fn waiting(&mut self, apart: bool) -> Vec<cranelift_frontend::Variable> {
+        if !apart {
+            return Vec::new();
+        }
+        let waiting = self.variables(types::I32X4, self.mask.len());
+        let none = self.nobody();
+        for (variable, none) in waiting.iter().zip(none) {
+            self.b.def_var(*variable, none);
+        }
+        waiting
+    }
+
+    /// Those who have come one by one are there with the others.
+    fn join(&mut self, waiting: &[cranelift_frontend::Variable]) {
+        if !waiting.is_empty() {
+            let mask = self.mask();
+            let waiting: Vec<Value> =
+                waiting.iter().map(|variable| self.b.use_var(*variable)).collect();
+            let mask = self.or(&mask, &waiting);
+            self.set_mask(&mask);
+        }
+    }
+
+    /// A construct that can be left.
+    fn scope(&mut self, label: Label, what: impl FnOnce(&mut Self)) {
+        let exit = self.b.create_block();
+        let left = self.waiting(self.shapes.leaves_apart(label));
+        let target = Target { exit, round: None, left: left.clone(), again: Vec::new() };
+        self.targets.insert(label, target);
+        what(self);
+        self.close(exit);
+        self.join(&left);
+    }
+
+    fn repeat(
+        &mut self,
+        label: Label,
+        body: &Body<'_>,
+        continuing: &Body<'_>,
+        break_if: Option<ir::Value>,
+    ) {
+        let (head, round, exit) =
+            (self.b.create_block(), self.b.create_block(), self.b.create_block());
+        let left = self.waiting(self.shapes.leaves_apart(label));
+        self.b.ins().jump(head, &[]);
+        self.b.switch_to_block(head);
+        self.pay(weight(body) + weight(continuing) + 1);
+        let again = self.waiting(self.shapes.continues_apart(label));
+        let target = Target { exit, round: Some(round), left: left.clone(), again: again.clone() };
+        self.targets.insert(label, target);
+        self.body(body);
+        self.close(round);
+        self.join(&again);
+        let leaves = |body: &Body<'_>| body.parts.iter().any(|part| self.escapes(part));
+        let (body_leaves, continuing_leaves) = (leaves(body), leaves(continuing));
+        let somebody = |e: &mut Self| {
+            let mask = e.mask();
+            let any = e.any(&mask);
+            let next = e.b.create_block();
+            e.b.ins().brif(any, next, &[], exit, &[]);
+            e.b.seal_block(next);
+            e.b.switch_to_block(next);
+        };
+        if body_leaves {
+            somebody(self);
+        }
+        self.body(continuing);
+        match break_if {
+            Some(value) if !left.is_empty() => {
+                let condition = self.vectors(value);
+                let mask = self.mask();
+                let done = self.and(&mask, &condition);
+                self.wait(&left, &done);
+                let rest = self.without(&mask, &condition);
+                self.set_mask(&rest);
+                somebody(self);
+            }
+            Some(value) => {
+                if let Some(condition) = self.number(value) {
+                    self.leave_if(condition, exit);
+                }
+            }
+            None if continuing_leaves => somebody(self),
+            None => {}
+        }
+        self.b.ins().jump(head, &[]);
+        self.b.seal_block(head);
+        self.b.seal_block(exit);
+        self.b.switch_to_block(exit);
+        self.join(&left);
+    }
+
+    /// Pays for a round of a loop, and asks for more where that was the last.
+    fn pay(&mut self, instructions: u64) {
+        let cost = (instructions * u64::from(self.lanes())) as i64;
+        let credit = self.load(types::I64, own(), self.given, field!(credit));
+        let rest = self.b.ins().iadd_imm_s(credit, -cost);
+        self.store(own(), rest, self.given, field!(credit));
+        let over = self.b.ins().icmp_imm_s(IntCC::SignedLessThan, rest, 0);
+        let (ask, next) = (self.b.create_block(), self.b.create_block());
+        self.b.ins().brif(over, ask, &[], next, &[]);
+        self.b.seal_block(ask);
+        self.b.set_cold_block(ask);
+        self.b.switch_to_block(ask);
+        if let Some(stop) = self.call(run::grant as *const () as usize, &[self.given], true) {
+            self.stop_if(stop);
+        }
+        self.close(next);
+    }
+
+    /// Adds lanes to those who wait.
+    fn wait(&mut self, waiting: &[cranelift_frontend::Variable], lanes: &[Value]) {
+        for (variable, lanes) in waiting.iter().zip(lanes) {
+            let before = self.b.use_var(*variable);
+            let all = self.b.ins().bor(before, *lanes);
+            self.b.def_var(*variable, all);
+        }
+    }
+
+    /// Lanes leave a construct, or go on with its next round.
+    fn leave(&mut self, label: Label, again: bool) {
+        let mask = self.mask();
+        let Some(target) = self.targets.get(&label).cloned() else {
+            self.leave_region(label, again, &mask);
+            return;
+        };
+        let waiting = if again { &target.again } else { &target.left };
+        if !waiting.is_empty() {
+            self.wait(waiting, &mask);
+            let nobody = self.nobody();
+            self.set_mask(&nobody);
+            return;
+        }
+        let to: Block = if again { target.round.unwrap_or(target.exit) } else { target.exit };
+        self.b.ins().jump(to, &[]);
+        // What follows is reached by nobody.
+        let rest = self.b.create_block();
+        self.b.seal_block(rest);
+        self.b.switch_to_block(rest);
+    }
+
+    /// Lanes leave a construct that this region is a part of.
+    fn leave_region(&mut self, label: Label, again: bool, mask: &[Value]) {
+        let number = self.layout.labels.get(&label).copied().unwrap_or(0);
+        let offset = if again { field!(again) } else { field!(left) };
+        let start = self.load(types::I64, super::emit::fixed(), self.given, offset);
+        let warp = self.b.use_var(self.warp);
+        let at = self.b.ins().ishl_imm_u(warp, 2);
+        let at = self.b.ins().iadd(start, at);
+        let skip = (4 * number * self.layout.warps) as i32;
+        let before = self.load(types::I32, own(), at, skip);
+        let bits = self.bits(mask);
+        let all = self.b.ins().bor(before, bits);
+        self.store(own(), all, at, skip);
+        let nobody = self.nobody();
+        self.set_mask(&nobody);
+    }
+
+    fn switch(
+        &mut self,
+        label: Label,
+        selector: ir::Value,
+        cases: &[(&[u32], Body<'_>)],
+        default: &Body<'_>,
+    ) {
+        match self.number(selector) {
+            Some(selector) => self.scope(label, |e| e.choose_case(selector, cases, default)),
+            None => self.scope(label, |e| e.part_cases(selector, cases, default)),
+        }
+    }
+
+    /// All lanes have one selector.
+    fn choose_case(&mut self, selector: Value, cases: &[(&[u32], Body<'_>)], default: &Body<'_>) {
+        let after = self.b.create_block();
+        for (of, body) in cases {
+            let (enter, next) = (self.b.create_block(), self.b.create_block());
+            for value in *of {
+                let value = i64::from(*value as i32);
+                let hit = self.b.ins().icmp_imm_s(IntCC::Equal, selector, value);
+                self.leave_if(hit, enter);
+            }
+            self.b.ins().jump(next, &[]);
+            self.b.seal_block(enter);
+            self.b.seal_block(next);
+            self.b.switch_to_block(enter);
+            self.body(body);
+            self.b.ins().jump(after, &[]);
+            self.b.switch_to_block(next);
+        }
+        self.body(default);
+        self.close(after);
+    }
+
+    /// Lanes go different ways, case after case.
+    fn part_cases(
+        &mut self,
+        selector: ir::Value,
+        cases: &[(&[u32], Body<'_>)],
+        default: &Body<'_>,
+    ) {
+        let selectors = self.vectors(selector);
+        let mut rest = self.mask();
+        let mut after = self.nobody();
+        for (of, body) in cases {
+            let mut way = self.nobody();
+            for value in *of {
+                let value = self.words([*value; 4]);
+                let hits: Vec<Value> = selectors
+                    .iter()
+                    .map(|selector| self.b.ins().icmp(IntCC::Equal, *selector, value))
+                    .collect();
+                way = self.or(&way, &hits);
+            }
+            let way = self.and(&rest, &way);
+            rest = self.without(&rest, &way);
+            self.way(&way, |e| e.body(body));
+            let there = self.mask();
+            after = self.or(&after, &there);
+        }
+        self.way(&rest, |e| e.body(default));
+        let there = self.mask();
+        let after = self.or(&after, &there);
+        self.set_mask(&after);
+    }
+
+    /// A subgroup's barrier: all its lanes are there, or none.
+    fn meet(&mut self, mask: &[Value], span: ir::Span) {
+        let bits = self.bits(mask);
+        let all = self.load(types::I64, super::emit::fixed(), self.given, field!(all));
+        let warp = self.b.use_var(self.warp);
+        let at = self.b.ins().ishl_imm_u(warp, 2);
+        let at = self.b.ins().iadd(all, at);
+        let all = self.load(types::I32, own(), at, 0);
+        let missing = self.b.ins().icmp(IntCC::NotEqual, bits, all);
+        let (ask, next) = (self.b.create_block(), self.b.create_block());
+        self.b.ins().brif(missing, ask, &[], next, &[]);
+        self.b.seal_block(ask);
+        self.b.set_cold_block(ask);
+        self.b.switch_to_block(ask);
+        let place = self.long(i64::from(span.start) | i64::from(span.end) << 32);
+        let bits = self.b.ins().uextend(types::I64, bits);
+        let given = [self.given, warp, bits, place];
+        if let Some(stop) = self.call(run::divergent as *const () as usize, &given, true) {
+            self.stop_if(stop);
+        }
+        self.close(next);
+    }
+
+    /// Has a slot hold another value.
+    pub(super) fn set(&mut self, slot: ir::Slot, value: ir::Value, at: super::tree::BodyId) {
+        let Some(home) = self.slots.get(&slot).cloned() else { return };
+        let ty: Type = self.kernel.slots[slot.0 as usize];
+        if home.uniform {
+            if let Some(number) = self.number(value) {
+                self.b.def_var(home.variables[0], number);
+            }
+            return;
+        }
+        let mut new = self.vectors(value);
+        if self.shapes.keeps(self.tree, slot, at) {
+            let before: Vec<Value> =
+                home.variables.iter().map(|variable| self.b.use_var(*variable)).collect();
+            let mask = self.mask();
+            let mask = self.widen(ty, &mask);
+            new = self.choose(ty, &mask, &new, &before);
+        }
+        for (variable, value) in home.variables.iter().zip(new) {
+            self.b.def_var(*variable, value);
+        }
+    }
+}

@@ -1,0 +1,617 @@
+//! Loads and stores.
+//!
+//! Where an address is within its memory for certain ([`ranges`](super::ranges)), nothing is looked at when
+//! the code runs; else it is compared with what the memory has, and the first lane that is past it ends the
+//! dispatch, as in the interpreter.
+
+use super::emit::{Emitter, Held, field, fixed, kernel_memory, own, scalar, vector};
+use super::run;
+use crate::ir::{self, Binding, BindingKind, Length, Memory, Node, Op, Place, Span, Type};
+use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::{InstBuilder, MemFlagsData, Value, types};
+
+/// Bytes from the beginning of a memory, as words.
+enum Address {
+    /// One for all lanes.
+    Uniform(Value),
+    /// The first lane's, and what each lane has more than the one before it. With an index and its last one,
+    /// it is so only if the index of all lanes is below: else each lane's is held.
+    Linear { first: Value, step: u32, within: Option<(Value, Value)> },
+    /// Each lane's.
+    Varying,
+}
+
+impl Emitter<'_, '_> {
+    /// Where a memory begins.
+    fn start(&mut self, memory: Memory) -> Value {
+        let binding = |e: &mut Self, number: u32| {
+            let bindings = e.load(types::I64, fixed(), e.given, field!(bindings));
+            e.load(types::I64, fixed(), bindings, 16 * number as i32)
+        };
+        match memory {
+            Memory::Binding(number) => binding(self, number),
+            Memory::Immediate => binding(self, self.kernel.bindings.len() as u32),
+            Memory::Workgroup => self.load(types::I64, fixed(), self.given, field!(workgroup)),
+            Memory::Private => self.private,
+        }
+    }
+
+    /// Bytes that a memory has, as 64 bits.
+    fn bytes(&mut self, memory: Memory) -> Value {
+        let kernel = self.kernel;
+        match memory {
+            Memory::Binding(number) => {
+                let bindings = self.load(types::I64, fixed(), self.given, field!(bindings));
+                self.load(types::I64, fixed(), bindings, 16 * number as i32 + 8)
+            }
+            Memory::Immediate => self.long(kernel.immediate_bytes.into()),
+            Memory::Workgroup => self.long(kernel.workgroup_bytes.into()),
+            Memory::Private => self.long(kernel.private_bytes.into()),
+        }
+    }
+
+    /// Whether an address is within its memory, whatever the kernel is given.
+    fn is_within(&self, place: &Place, ty: Type) -> bool {
+        let bytes = u64::from(ty.bytes());
+        let most = |except: Option<usize>| {
+            let terms = place.terms.iter().enumerate().filter(|(n, _)| Some(*n) != except);
+            terms.fold(Some(u64::from(place.base)), |sum, (_, (value, stride))| {
+                let range = self.ranges[value.0 as usize];
+                sum?.checked_add(range.checked_mul(u64::from(*stride))?)
+            })
+        };
+        let there = match place.memory {
+            Memory::Binding(number) => match &self.kernel.bindings[number as usize].kind {
+                BindingKind::Buffer { least, .. } => *least,
+                BindingKind::Texture { .. } => 0,
+            },
+            Memory::Workgroup => self.kernel.workgroup_bytes.into(),
+            Memory::Private => self.kernel.private_bytes.into(),
+            Memory::Immediate => self.kernel.immediate_bytes.into(),
+        };
+        if most(None).is_some_and(|most| most + bytes <= there) {
+            return true;
+        }
+        // An index below the number of elements of the array that it is in.
+        place.terms.iter().enumerate().any(|(number, (value, stride))| {
+            let Some((binding, offset, of)) = self.elements(*value) else { return false };
+            let element = most(Some(number)).is_some_and(|most| {
+                most >= u64::from(offset) && most - u64::from(offset) + bytes <= u64::from(of)
+            });
+            place.memory == Memory::Binding(binding)
+                && *stride == of
+                && place.base >= offset
+                && element
+                && self.has_an_element(binding, offset, of)
+        })
+    }
+
+    /// The runtime-sized array that a value is held to.
+    fn elements(&self, value: ir::Value) -> Option<(u32, u32, u32)> {
+        self.bounds.get(&value).and_then(|length| match length {
+            Length::Runtime { binding, offset, stride } => Some((*binding, *offset, *stride)),
+            Length::Fixed(_) => None,
+        })
+    }
+
+    /// Whether what is bound has one element at least.
+    fn has_an_element(&self, binding: u32, offset: u32, stride: u32) -> bool {
+        let binding: &Binding = &self.kernel.bindings[binding as usize];
+        match binding.kind {
+            BindingKind::Buffer { least, .. } => least >= u64::from(offset) + u64::from(stride),
+            BindingKind::Texture { .. } => false,
+        }
+    }
+
+    /// How lanes' addresses run.
+    fn address(&mut self, place: &Place) -> Address {
+        let mut first = self.word(place.base);
+        let (mut step, mut within) = (0_u32, None);
+        for (value, stride) in &place.terms {
+            let index = match self.held(*value) {
+                Held::Uniform(index) => index,
+                Held::Linear(index, by) => {
+                    step = step.wrapping_add(by.wrapping_mul(*stride));
+                    index
+                }
+                Held::Held { first, last } if within.is_none() && step == 0 => {
+                    within = Some((first, last));
+                    step = *stride;
+                    first
+                }
+                Held::Held { .. } | Held::Varying(_) => return Address::Varying,
+            };
+            let part = self.b.ins().imul_imm_u(index, i64::from(*stride));
+            first = self.b.ins().iadd(first, part);
+        }
+        match (step, within) {
+            (0, None) => Address::Uniform(first),
+            _ => Address::Linear { first, step, within },
+        }
+    }
+
+    /// The address of each lane.
+    fn addresses(&mut self, place: &Place) -> Vec<Value> {
+        let base = self.words([place.base; 4]);
+        let mut sums = vec![base; self.mask.len()];
+        for (value, stride) in &place.terms {
+            let stride = self.words([*stride; 4]);
+            let indices = self.vectors(*value);
+            for (sum, index) in sums.iter_mut().zip(indices) {
+                let part = self.b.ins().imul(index, stride);
+                *sum = self.b.ins().iadd(*sum, part);
+            }
+        }
+        sums
+    }
+
+    /// Has lanes past a memory end the dispatch, and gives addresses of which all are within it.
+    fn check(&mut self, place: &Place, ty: Type, addresses: &[Value], span: Span) -> Vec<Value> {
+        if self.is_within(place, ty) {
+            return addresses.to_vec();
+        }
+        let bytes = self.bytes(place.memory);
+        // A memory that is smaller than the type has no place for it: all are past it.
+        let last = self.b.ins().iadd_imm_s(bytes, -i64::from(ty.bytes()));
+        let last = self.b.ins().ireduce(types::I32, last);
+        let none = self.b.ins().icmp_imm_u(IntCC::UnsignedLessThan, bytes, i64::from(ty.bytes()));
+        let none = self.b.ins().bmask(types::I32, none);
+        let none = self.b.ins().splat(types::I32X4, none);
+        let last = self.b.ins().splat(types::I32X4, last);
+        let mask = self.mask();
+        let mut past = Vec::with_capacity(mask.len());
+        for (address, mask) in addresses.iter().zip(&mask) {
+            let over = self.b.ins().icmp(IntCC::UnsignedGreaterThan, *address, last);
+            let over = self.b.ins().bor(over, none);
+            past.push(self.b.ins().band(over, *mask));
+        }
+        let bits = self.bits(&past);
+        let (ask, next) = (self.b.create_block(), self.b.create_block());
+        self.b.ins().brif(bits, ask, &[], next, &[]);
+        self.b.seal_block(ask);
+        self.b.set_cold_block(ask);
+        self.b.switch_to_block(ask);
+        let at = self.spill(0, addresses);
+        let warp = self.b.use_var(self.warp);
+        let bits = self.b.ins().uextend(types::I64, bits);
+        let place_of = self.long(i64::from(span.start) | i64::from(span.end) << 32);
+        let given = [self.given, warp, bits, at, bytes, place_of];
+        if let Some(stop) = self.call(run::past as *const () as usize, &given, true) {
+            self.stop_if(stop);
+        }
+        self.close(next);
+        // Who takes no part may have any address: the first is there, or nobody takes part.
+        self.and(addresses, &mask)
+    }
+
+    fn flags(memory: Memory) -> MemFlagsData {
+        match memory {
+            Memory::Immediate => fixed(),
+            _ => kernel_memory(),
+        }
+    }
+
+    /// The bytes of a lane's address, in the machine's memory: `skip` words further.
+    fn at(&mut self, memory: Memory, start: Value, address: Value, lane: u32, skip: u32) -> Value {
+        if memory != Memory::Private {
+            let address = self.b.ins().uextend(types::I64, address);
+            return self.b.ins().iadd(start, address);
+        }
+        // Word w of a lane is at w × lanes + lane; half a word further on is half a word further on.
+        let word = self.b.ins().band_imm_u(address, 0xffff_fffc);
+        let half = self.b.ins().band_imm_u(address, 2);
+        let lanes = self.lanes();
+        let word = self.b.ins().imul_imm_u(word, i64::from(lanes));
+        let sum = self.b.ins().iadd(word, half);
+        let sum = self.b.ins().uextend(types::I64, sum);
+        let lane = i64::from(4 * lane + 4 * lanes * skip);
+        let sum = self.b.ins().iadd_imm_u(sum, lane);
+        self.b.ins().iadd(start, sum)
+    }
+
+    /// One lane's number.
+    fn read_one(
+        &mut self,
+        ty: Type,
+        memory: Memory,
+        start: Value,
+        address: Value,
+        lane: u32,
+    ) -> Value {
+        let at = self.at(memory, start, address, lane, 0);
+        let flags = Self::flags(memory);
+        match ty {
+            Type::F16 => self.b.ins().uload16(types::I32, flags, at, 0),
+            Type::Bool => {
+                let word = self.load(types::I32, flags, at, 0);
+                self.b.ins().icmp_imm_u(IntCC::NotEqual, word, 0)
+            }
+            _ if ty.bytes() == 8 && memory == Memory::Private => {
+                let low = self.b.ins().uload32(flags, at, 0);
+                let at = self.at(memory, start, address, lane, 1);
+                let high = self.b.ins().uload32(flags, at, 0);
+                let high = self.b.ins().ishl_imm_u(high, 32);
+                let both = self.b.ins().bor(low, high);
+                self.cast(scalar(ty), both)
+            }
+            _ => self.load(scalar(ty), flags, at, 0),
+        }
+    }
+
+    /// Numbers of lanes, as vectors.
+    fn gather(&mut self, ty: Type, of: impl Fn(&mut Self, u32) -> Value) -> Vec<Value> {
+        let each = self.lanes() / self.chunks(ty) as u32;
+        (0..self.chunks(ty) as u32)
+            .map(|chunk| {
+                let mut out = None;
+                for lane in 0..each {
+                    let mut value = of(self, chunk * each + lane);
+                    if ty == Type::Bool {
+                        value = self.b.ins().bmask(types::I32, value);
+                    }
+                    out = Some(match out {
+                        None => self.b.ins().scalar_to_vector(vector(ty), value),
+                        Some(out) => self.b.ins().insertlane(out, value, lane as u8),
+                    });
+                }
+                match out {
+                    Some(out) => out,
+                    None => self.words([0; 4]),
+                }
+            })
+            .collect()
+    }
+
+    /// What lanes read at their own addresses.
+    fn read_each(&mut self, ty: Type, memory: Memory, addresses: &[Value]) -> Vec<Value> {
+        let start = self.start(memory);
+        self.gather(ty, |e, lane| {
+            let address = addresses[lane as usize / 4];
+            let address = e.b.ins().extractlane(address, (lane % 4) as u8);
+            e.read_one(ty, memory, start, address, lane)
+        })
+    }
+
+    /// What lanes read side by side, or a step from one another.
+    fn read_along(&mut self, ty: Type, memory: Memory, first: Value, step: u32) -> Vec<Value> {
+        let start = self.start(memory);
+        let address = self.b.ins().uextend(types::I64, first);
+        let at = self.b.ins().iadd(start, address);
+        let flags = Self::flags(memory);
+        if step == ty.bytes() {
+            return (0..self.chunks(ty) as i32)
+                .map(|chunk| match ty {
+                    Type::F16 => self.b.ins().uload16x4(flags, at, 8 * chunk),
+                    Type::Bool => {
+                        let words = self.load(types::I32X4, flags, at, 16 * chunk);
+                        let zero = self.words([0; 4]);
+                        self.b.ins().icmp(IntCC::NotEqual, words, zero)
+                    }
+                    _ => self.load(vector(ty), flags, at, 16 * chunk),
+                })
+                .collect();
+        }
+        self.gather(ty, |e, lane| {
+            let skip = (step as i32).wrapping_mul(lane as i32);
+            match ty {
+                Type::F16 => e.b.ins().uload16(types::I32, flags, at, skip),
+                Type::Bool => {
+                    let word = e.load(types::I32, flags, at, skip);
+                    e.b.ins().icmp_imm_u(IntCC::NotEqual, word, 0)
+                }
+                _ => e.load(scalar(ty), flags, at, skip),
+            }
+        })
+    }
+
+    /// Reads memory.
+    pub(super) fn read(&mut self, ty: Type, place: &Place, span: Span) -> Held {
+        let within = self.is_within(place, ty);
+        let memory = place.memory;
+        match self.address(place) {
+            Address::Uniform(address) if memory == Memory::Private => {
+                let address = self.hold_one(place, ty, address, within, span);
+                Held::Varying(self.read_private(ty, address))
+            }
+            Address::Uniform(address) => {
+                let address = self.hold_one(place, ty, address, within, span);
+                let start = self.start(memory);
+                Held::Uniform(self.read_one(ty, memory, start, address, 0))
+            }
+            Address::Linear { first, step, within: None }
+                if memory != Memory::Private && within && near(step) =>
+            {
+                Held::Varying(self.read_along(ty, memory, first, step))
+            }
+            Address::Linear { first, step, within: Some((index, last)) }
+                if memory != Memory::Private && within && near(step) =>
+            {
+                let inside = self.all_below(index, last);
+                let (quick, slow, after) =
+                    (self.b.create_block(), self.b.create_block(), self.b.create_block());
+                let results: Vec<Value> = (0..self.chunks(ty))
+                    .map(|_| self.b.append_block_param(after, vector(ty)))
+                    .collect();
+                self.b.ins().brif(inside, quick, &[], slow, &[]);
+                self.b.seal_block(quick);
+                self.b.seal_block(slow);
+                self.b.set_cold_block(slow);
+                self.b.switch_to_block(quick);
+                let read = self.read_along(ty, memory, first, step);
+                let read: Vec<_> = read.into_iter().map(Into::into).collect();
+                self.b.ins().jump(after, &read);
+                self.b.switch_to_block(slow);
+                let addresses = self.addresses(place);
+                let read = self.read_each(ty, memory, &addresses);
+                let read: Vec<_> = read.into_iter().map(Into::into).collect();
+                self.b.ins().jump(after, &read);
+                self.b.seal_block(after);
+                self.b.switch_to_block(after);
+                Held::Varying(results)
+            }
+            _ => {
+                let addresses = self.addresses(place);
+                let addresses = self.check(place, ty, &addresses, span);
+                Held::Varying(self.read_each(ty, memory, &addresses))
+            }
+        }
+    }
+
+    /// Whether an index of the first lane, and those of all others, which count up, are at or below a last.
+    fn all_below(&mut self, index: Value, last: Value) -> Value {
+        let index = self.b.ins().uextend(types::I64, index);
+        let last = self.b.ins().uextend(types::I64, last);
+        let further = i64::from(self.lanes() - 1);
+        let end = self.b.ins().iadd_imm_u(index, further);
+        self.b.ins().icmp(IntCC::UnsignedLessThanOrEqual, end, last)
+    }
+
+    /// An address of all lanes that is within its memory.
+    fn hold_one(
+        &mut self,
+        place: &Place,
+        ty: Type,
+        address: Value,
+        within: bool,
+        span: Span,
+    ) -> Value {
+        if within {
+            return address;
+        }
+        let all = self.addresses(place);
+        self.check(place, ty, &all, span);
+        address
+    }
+
+    /// What lanes have at one address of their own memory.
+    fn read_private(&mut self, ty: Type, address: Value) -> Vec<Value> {
+        let start = self.private;
+        let flags = kernel_memory();
+        match ty.bytes() {
+            4 => {
+                let at = self.at(Memory::Private, start, address, 0, 0);
+                (0..self.chunks(ty) as i32)
+                    .map(|chunk| {
+                        let machine = vector(ty);
+                        let words = self.load(machine, flags, at, 16 * chunk);
+                        match ty {
+                            Type::Bool => {
+                                let zero = self.words([0; 4]);
+                                self.b.ins().icmp(IntCC::NotEqual, words, zero)
+                            }
+                            _ => words,
+                        }
+                    })
+                    .collect()
+            }
+            _ => self.gather(ty, |e, lane| e.read_one(ty, Memory::Private, start, address, lane)),
+        }
+    }
+
+    /// Writes memory.
+    pub(super) fn write(&mut self, place: &Place, value: ir::Value, span: Span) {
+        let ty = self.ty(value);
+        let within = self.is_within(place, ty);
+        let memory = place.memory;
+        let address = self.address(place);
+        let one = self.number(value);
+        match (address, one) {
+            (Address::Uniform(address), Some(value)) if memory != Memory::Private => {
+                let address = self.hold_one(place, ty, address, within, span);
+                let start = self.start(memory);
+                let at = self.at(memory, start, address, 0, 0);
+                self.write_one(ty, value, at);
+            }
+            (Address::Uniform(address), _) if memory == Memory::Private && ty.bytes() == 4 => {
+                let address = self.hold_one(place, ty, address, within, span);
+                let at = self.at(memory, self.private, address, 0, 0);
+                let new = self.vectors(value);
+                let new = self.plain(ty, new);
+                let mask = self.mask();
+                for (chunk, (new, mask)) in new.into_iter().zip(mask).enumerate() {
+                    let before = self.load(vector(ty), kernel_memory(), at, 16 * chunk as i32);
+                    let kept = self.choose(ty, &[mask], &[new], &[before])[0];
+                    self.store(kernel_memory(), kept, at, 16 * chunk as i32);
+                }
+            }
+            (Address::Linear { first, step, within: held }, _)
+                if step == ty.bytes() && memory != Memory::Private && within =>
+            {
+                let mask = self.mask();
+                let every = self.every(&mask);
+                let quickly = match held {
+                    None => every,
+                    Some((index, last)) => {
+                        let inside = self.all_below(index, last);
+                        self.b.ins().band(every, inside)
+                    }
+                };
+                let (quick, slow, after) =
+                    (self.b.create_block(), self.b.create_block(), self.b.create_block());
+                self.b.ins().brif(quickly, quick, &[], slow, &[]);
+                self.b.seal_block(quick);
+                self.b.seal_block(slow);
+                self.b.switch_to_block(quick);
+                self.write_along(ty, memory, first, value);
+                self.b.ins().jump(after, &[]);
+                self.b.switch_to_block(slow);
+                let addresses = self.addresses(place);
+                self.write_each(ty, memory, &addresses, value);
+                self.b.ins().jump(after, &[]);
+                self.b.seal_block(after);
+                self.b.switch_to_block(after);
+            }
+            _ => {
+                let addresses = self.addresses(place);
+                let addresses = self.check(place, ty, &addresses, span);
+                self.write_each(ty, memory, &addresses, value);
+            }
+        }
+    }
+
+    fn write_one(&mut self, ty: Type, value: Value, at: Value) {
+        match ty {
+            Type::F16 => {
+                self.b.ins().istore16(kernel_memory(), value, at, 0);
+            }
+            Type::Bool => {
+                let word = self.b.ins().uextend(types::I32, value);
+                self.store(kernel_memory(), word, at, 0);
+            }
+            _ => self.store(kernel_memory(), value, at, 0),
+        }
+    }
+
+    /// Side by side, all lanes.
+    fn write_along(&mut self, ty: Type, memory: Memory, first: Value, value: ir::Value) {
+        let start = self.start(memory);
+        let address = self.b.ins().uextend(types::I64, first);
+        let at = self.b.ins().iadd(start, address);
+        let vectors = self.vectors(value);
+        let vectors = self.plain(ty, vectors);
+        if ty != Type::F16 {
+            for (chunk, vector) in vectors.into_iter().enumerate() {
+                self.store(kernel_memory(), vector, at, 16 * chunk as i32);
+            }
+            return;
+        }
+        for lane in 0..self.lanes() {
+            let vector = vectors[lane as usize / 4];
+            let half = self.b.ins().extractlane(vector, (lane % 4) as u8);
+            self.b.ins().istore16(kernel_memory(), half, at, 2 * lane as i32);
+        }
+    }
+
+    /// Each lane that takes part at its own address, the lowest first.
+    fn write_each(&mut self, ty: Type, memory: Memory, addresses: &[Value], value: ir::Value) {
+        let start = self.start(memory);
+        let addresses = self.spill(0, addresses);
+        let vectors = self.vectors(value);
+        let vectors = self.plain(ty, vectors);
+        let values = self.spill(1, &vectors);
+        let mask = self.mask();
+        let bits = self.bits(&mask);
+        let (head, done) = (self.b.create_block(), self.b.create_block());
+        let left = self.b.append_block_param(head, types::I32);
+        // A block that is entered has somebody; after a barrier of a subgroup nobody is left out.
+        self.b.ins().brif(bits, head, &[bits.into()], done, &[]);
+        self.b.switch_to_block(head);
+        let lane = self.b.ins().ctz(left);
+        let lane = self.b.ins().uextend(types::I64, lane);
+        let skip = self.b.ins().ishl_imm_u(lane, 2);
+        let at = self.b.ins().iadd(addresses, skip);
+        let address = self.load(types::I32, own(), at, 0);
+        let from = match ty.bytes() {
+            8 => self.b.ins().ishl_imm_u(lane, 3),
+            _ => skip,
+        };
+        let from = self.b.ins().iadd(values, from);
+        let to = self.at(memory, start, address, 0, 0);
+        let to = if memory == Memory::Private { self.b.ins().iadd(to, skip) } else { to };
+        match ty {
+            Type::F16 => {
+                let half = self.load(types::I32, own(), from, 0);
+                self.b.ins().istore16(kernel_memory(), half, to, 0);
+            }
+            _ if ty.bytes() == 8 && memory == Memory::Private => {
+                for half in 0..2 {
+                    let word = self.load(types::I32, own(), from, 4 * half);
+                    let next = 4 * self.lanes() as i32;
+                    self.store(kernel_memory(), word, to, half * next);
+                }
+            }
+            _ => {
+                let machine = if ty.bytes() == 8 { types::I64 } else { types::I32 };
+                let value = self.load(machine, own(), from, 0);
+                self.store(kernel_memory(), value, to, 0);
+            }
+        }
+        let less = self.b.ins().iadd_imm_s(left, -1);
+        let rest = self.b.ins().band(left, less);
+        self.b.ins().brif(rest, head, &[rest.into()], done, &[]);
+        self.b.seal_block(head);
+        self.b.seal_block(done);
+        self.b.switch_to_block(done);
+    }
+
+    /// Atomics of each lane that takes part, the lowest first.
+    pub(super) fn atomic(
+        &mut self,
+        first: ir::Value,
+        op: ir::Atomic,
+        place: &Place,
+        value: ir::Value,
+        compare: Option<ir::Value>,
+        span: Span,
+    ) {
+        let ty = self.ty(value);
+        let addresses = self.addresses(place);
+        let addresses = self.check(place, ty, &addresses, span);
+        let start = self.start(place.memory);
+        let addresses = self.spill(0, &addresses);
+        let values = self.put(1, value, false);
+        let compares = match compare {
+            Some(compare) => self.put(2, compare, false),
+            None => values,
+        };
+        let out = self.area(3);
+        let mask = self.mask();
+        let bits = self.bits(&mask);
+        let bits = self.b.ins().uextend(types::I64, bits);
+        let shim = super::atomics::shim(op, ty);
+        let given = [start, addresses, values, compares, out, bits];
+        self.call(shim as usize, &given, false);
+        let held = Held::Varying(self.fill(ty, out));
+        self.hold(first, held);
+    }
+}
+
+/// Whether lanes so far apart are read from one address with an offset each.
+fn near(step: u32) -> bool {
+    (step as i32).unsigned_abs() <= 1 << 16
+}
+
+/// The length that each value which went through [`Op::Bound`] is below.
+pub(super) fn bounds(nodes: &ir::Block, found: &mut std::collections::HashMap<ir::Value, Length>) {
+    for node in nodes {
+        match node {
+            Node::Inst { first, op: Op::Bound(_, length), .. } => {
+                found.insert(*first, *length);
+            }
+            Node::If { then, otherwise, .. } => {
+                bounds(then, found);
+                bounds(otherwise, found);
+            }
+            Node::Loop { body, continuing, .. } => {
+                bounds(body, found);
+                bounds(continuing, found);
+            }
+            Node::Switch { cases, default, .. } => {
+                cases.iter().for_each(|(_, nodes)| bounds(nodes, found));
+                bounds(default, found);
+            }
+            Node::Scope { body, .. } => bounds(body, found),
+            Node::Inst { .. } | Node::Leave { .. } | Node::Barrier { .. } => {}
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Machine code against the interpreter, in every bit.
