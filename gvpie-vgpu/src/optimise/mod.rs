@@ -26,6 +26,7 @@ mod unroll;
 mod walk;
 
 use crate::ir::{Block, Kernel, Node};
+use unroll::Room;
 
 /// Blocks within blocks of a kernel that is looked at; unrolling may double them.
 const MAX_DEPTH: usize = 100;
@@ -36,6 +37,11 @@ const MAX_NODES: usize = 1 << 16;
 /// Instructions that unrolling may add to a kernel.
 const MAX_ADDED: usize = 8_192;
 
+/// Instructions that unrolling may make of one loop: as it was written, and once it has been simplified,
+/// when what was too much before is better left a loop.
+const MAX_UNROLLED: usize = 512;
+const MAX_UNROLLED_LATE: usize = 128;
+
 /// A kernel that does the same with less, of one that [`verify`](crate::ir::verify) accepts.
 ///
 /// One that is very large, or nests very deep, is as it was.
@@ -43,8 +49,9 @@ pub(crate) fn optimise(kernel: &Kernel) -> Kernel {
     if count(&kernel.body, MAX_DEPTH).is_none_or(|count| count > MAX_NODES) {
         return kernel.clone();
     }
-    let mut room = MAX_ADDED;
+    let mut room = Room { added: MAX_ADDED, each: MAX_UNROLLED };
     let mut kernel = dead::sweep(walk::walk(kernel, &mut room));
+    room.each = MAX_UNROLLED_LATE;
     if let Some(split) = scalars::split(&kernel) {
         kernel = dead::sweep(walk::walk(&split, &mut room));
     }

@@ -12,8 +12,14 @@ use std::collections::HashMap;
 /// Rounds at most.
 const ROUNDS: u32 = 64;
 
-/// Instructions that a loop becomes at most.
-const SIZE: usize = 256;
+/// What unrolling may still make of a kernel.
+pub(super) struct Room {
+    /// Instructions that are added, of all loops.
+    pub added: usize,
+    /// Instructions that one loop becomes at most. They are counted before they are simplified, to a
+    /// half of that or less.
+    pub each: usize,
+}
 
 /// Operations within one another that are looked into for what counts rounds.
 const DEPTH: u32 = 8;
@@ -47,7 +53,7 @@ impl Walker<'_> {
     pub(super) fn unroll(&mut self, looped: Repeated<'_>) -> Option<bool> {
         let held = |slot| self.held(slot).and_then(|value| self.known(value));
         let (rounds, size) = self.rounds(looped, &held)?;
-        *self.room = self.room.checked_sub(size)?;
+        self.room.added = self.room.added.checked_sub(size)?;
         let exit = self.label();
         Some(self.labelled(exit, |walker, exit| {
             // The last one finds that there is none.
@@ -103,7 +109,7 @@ impl Walker<'_> {
         }
         let mut counter = Counter { slot, bits: held(slot)?, written: &written, held };
         let size = (self.size(looped.body) + self.size(looped.continuing)).max(1);
-        let most = u32::try_from(SIZE / size).unwrap_or(ROUNDS).min(ROUNDS);
+        let most = u32::try_from(self.room.each / size).unwrap_or(ROUNDS).min(ROUNDS);
         for round in 0..=most {
             if !last && self.counted(condition, &counter, DEPTH)? == ends.into() {
                 return Some((round, size * round as usize));

@@ -7,6 +7,7 @@
 //! above it in its block and in those around it.
 
 use super::range::{self, Range};
+use super::unroll::Room;
 use crate::ir::*;
 use std::collections::{HashMap, HashSet};
 
@@ -63,12 +64,11 @@ pub(super) struct Walker<'a> {
     pub targets: HashMap<Label, Target>,
     /// How many times each new label is left, to its end and to its next round.
     pub left: Vec<[u32; 2]>,
-    /// Instructions that loops may still become when they are unrolled.
-    pub room: &'a mut usize,
+    pub room: &'a mut Room,
 }
 
 /// A kernel written anew, simpler. `room` is what unrolling may still add.
-pub(super) fn walk(old: &Kernel, room: &mut usize) -> Kernel {
+pub(super) fn walk(old: &Kernel, room: &mut Room) -> Kernel {
     let count = old.values.len();
     let mut given = vec![None; count];
     index(&old.body, &mut given);
