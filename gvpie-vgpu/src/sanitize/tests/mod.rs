@@ -1,4 +1,5 @@
 mod oracle;
+mod planted;
 
 use super::{Kind, Report};
 use crate::device::{Bindings, Buffer};
