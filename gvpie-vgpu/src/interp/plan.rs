@@ -216,6 +216,8 @@ impl Lives {
                 Node::Switch { selector, cases, default, .. } => {
                     self.seen(*selector);
                     cases.iter().for_each(|(_, block)| self.block(block));
+                    // Each case is chosen after those before it have run.
+                    self.seen(*selector);
                     self.block(default);
                 }
                 Node::Scope { body, .. } => self.block(body),
