@@ -320,7 +320,8 @@ impl Device {
     ///
     /// # Errors
     /// Those of [`Device::dispatch`], but for barriers in divergent flow, which are findings; more memory for
-    /// what the sanitizer keeps, 40 bytes for each word that a kernel may write, than [`Options::memory`].
+    /// what the sanitizer keeps, 40 bytes for each word that a kernel may write and 16 for each workgroup, than
+    /// [`Options::memory`].
     pub fn check(
         &self,
         kernel: &Kernel,
