@@ -6,6 +6,7 @@
 mod compile;
 pub mod device;
 mod error;
+pub mod fuzz;
 mod interp;
 pub mod ir;
 mod lower;

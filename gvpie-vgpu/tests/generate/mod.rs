@@ -93,6 +93,8 @@ struct Writer {
     last_phase: bool,
     /// The result of the function that is written.
     result: Option<Ty>,
+    /// How much is written: 1 to 3.
+    size: u32,
     /// Indices that are open.
     nested: u32,
     /// Words of a lane's results.
