@@ -33,6 +33,8 @@ pub struct Features {
     pub subgroups: bool,
     /// Indices past the end of buffers, where WGSL lets devices choose.
     pub stray: bool,
+    /// Nothing that naga writes wrong as SPIR-V.
+    pub vulkan: bool,
     /// Nothing that a sanitizer tells: indices within, no division by zero.
     pub clean: bool,
 }
