@@ -20,6 +20,7 @@ pub(crate) use words::Words;
 use crate::compile::{Compiled, MAX_WARP, Machine, asks_for_subgroups, choose_lanes};
 use crate::interp::{Dispatch, Group, MAX_LANES, Program, RunError, Stop, Unwatched};
 use crate::ir::Kernel;
+use crate::optimise::optimise;
 use crate::sanitize::{Report, Sanitizer};
 use bindings::Given;
 use std::collections::HashMap;
@@ -228,6 +229,7 @@ impl Device {
 
     /// Machine code where it is asked for and can be had.
     fn compile(&self, kernel: &Kernel) -> Result<Prepared, RunError> {
+        let kernel = &optimise(kernel);
         let subgroups = asks_for_subgroups(&kernel.body);
         let Options { execution, subgroup, warp, .. } = self.options;
         if execution == Execution::Interpreted || subgroups && subgroup > MAX_WARP {
