@@ -217,41 +217,20 @@ impl Header {
 
     /// The header, and a reader of what follows it.
     fn begin<D: Elements>(path: &Path) -> Result<(Self, impl Read), Error> {
-        let io = |source| Error::Io { path: path.into(), source };
-        let format = |reason: String| Error::Format { path: path.into(), reason };
-        let file = File::open(path).map_err(io)?;
-        if file.metadata().map_err(io)?.is_dir() {
-            return Err(io(io::ErrorKind::IsADirectory.into()));
-        }
-        let mut reader = BufReader::new(file);
-        let mut head = Vec::new();
-        (&mut reader).take(MAX_HEADER).read_to_end(&mut head).map_err(io)?;
-        let mut rest = &head[..];
-        let header = npyz::NpyHeader::from_reader(&mut rest).map_err(|error| {
-            if error.kind() == io::ErrorKind::UnexpectedEof {
-                return format("its header is cut short".into());
-            }
-            // The parser's first line says why; what it stumbled over is shown beside it.
-            let reason = error.to_string();
-            let reason = reason.lines().next().unwrap_or_default().trim();
-            let text = head.get(10..).filter(|_| head.starts_with(b"\x93NUMPY")).unwrap_or(&[]);
-            let shown: String = String::from_utf8_lossy(text).chars().take(60).collect();
-            format(format!("{reason} {}", shown.trim().escape_debug()).trim_end().into())
-        })?;
-        let offset = (head.len() - rest.len()) as u64;
-        let rest = io::Cursor::new(head.split_off(offset as usize));
-        let reader = rest.chain(reader);
+        let (header, offset, reader) = open(path)?;
         let dtype = element(&header.dtype()).filter(|&dtype| D::takes(dtype)).ok_or_else(|| {
             let found = header.dtype().descr();
             Error::Element { path: path.into(), expected: D::EXPECTED, found }
         })?;
-
         let dims: Vec<usize> = header
             .shape()
             .iter()
             .map(|&extent| usize::try_from(extent))
             .collect::<Result<_, _>>()
-            .map_err(|_| format("an extent does not fit this machine".into()))?;
+            .map_err(|_| Error::Format {
+                path: path.into(),
+                reason: "an extent does not fit this machine".into(),
+            })?;
         let head = Header {
             path: path.into(),
             shape: Shape::from(dims),
@@ -260,6 +239,85 @@ impl Header {
             offset,
         };
         Ok((head, reader))
+    }
+}
+
+/// The beginning of a file, how many bytes it takes, and a reader of what follows it.
+fn open(path: &Path) -> Result<(npyz::NpyHeader, u64, impl Read), Error> {
+    let io = |source| Error::Io { path: path.into(), source };
+    let format = |reason: String| Error::Format { path: path.into(), reason };
+    let file = File::open(path).map_err(io)?;
+    if file.metadata().map_err(io)?.is_dir() {
+        return Err(io(io::ErrorKind::IsADirectory.into()));
+    }
+    let mut reader = BufReader::new(file);
+    let mut head = Vec::new();
+    (&mut reader).take(MAX_HEADER).read_to_end(&mut head).map_err(io)?;
+    let mut rest = &head[..];
+    let header = npyz::NpyHeader::from_reader(&mut rest).map_err(|error| {
+        if error.kind() == io::ErrorKind::UnexpectedEof {
+            return format("its header is cut short".into());
+        }
+        // The parser's first line says why; what it stumbled over is shown beside it.
+        let reason = error.to_string();
+        let reason = reason.lines().next().unwrap_or_default().trim();
+        let text = head.get(10..).filter(|_| head.starts_with(b"\x93NUMPY")).unwrap_or(&[]);
+        let shown: String = String::from_utf8_lossy(text).chars().take(60).collect();
+        format(format!("{reason} {}", shown.trim().escape_debug()).trim_end().into())
+    })?;
+    let offset = (head.len() - rest.len()) as u64;
+    let rest = io::Cursor::new(head.split_off(offset as usize));
+    Ok((header, offset, rest.chain(reader)))
+}
+
+/// The elements of a file as they lie there, row by row, whatever their type is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plain {
+    /// Their kind as NumPy writes it: `b`, `i`, `u`, `f`, `c` and others.
+    pub kind: char,
+    /// Bytes of an element.
+    pub size: u64,
+    /// All of them.
+    pub bytes: Vec<u8>,
+}
+
+impl Plain {
+    /// Reads a file of little-endian elements.
+    ///
+    /// # Errors
+    /// [`Error`], naming the file; [`Error::Format`] where it goes column by column.
+    pub fn read(path: &Path) -> Result<Self, Error> {
+        let (header, _, reader) = open(path)?;
+        let format = |reason: &str| Error::Format { path: path.into(), reason: reason.into() };
+        if header.order() == npyz::Order::Fortran && header.shape().len() > 1 {
+            return Err(format("it goes column by column; save numpy.ascontiguousarray of it"));
+        }
+        let dtype = header.dtype();
+        let plain = match &dtype {
+            npyz::DType::Plain(plain) if plain.endianness() != npyz::Endianness::Big => plain,
+            _ => {
+                let (path, expected) = (path.into(), "one plain type");
+                return Err(Error::Element { path, expected, found: dtype.descr() });
+            }
+        };
+        let size = plain.size_field();
+        let shape: Option<Vec<usize>> =
+            header.shape().iter().map(|&extent| usize::try_from(extent).ok()).collect();
+        let shape = shape.ok_or_else(|| format("an extent does not fit this machine"))?;
+        let extents = shape.iter().map(|&extent| extent as u128);
+        let expected = match shape.contains(&0) {
+            true => 0,
+            false => extents.fold(size.into(), u128::saturating_mul),
+        };
+        let mut bytes = Vec::new();
+        let wanted = u64::try_from(expected).unwrap_or(u64::MAX);
+        let io = |source| Error::Io { path: path.into(), source };
+        let found = reader.take(wanted).read_to_end(&mut bytes).map_err(io)? as u64;
+        if u128::from(found) < expected {
+            let shape = Shape::from(shape);
+            return Err(Error::Truncated { path: path.into(), shape, expected, found });
+        }
+        Ok(Plain { kind: plain.type_char().to_str().chars().next().unwrap_or(' '), size, bytes })
     }
 }
 

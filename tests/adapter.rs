@@ -6,6 +6,8 @@ use gvpie_core::{Backend, Context, ContextOptions};
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Wish {
     Require,
+    /// The device in software.
+    Vgpu,
     Auto,
     Off,
 }
@@ -13,9 +15,10 @@ pub enum Wish {
 pub fn wish() -> Wish {
     match std::env::var("GVPIE_GPU").as_deref() {
         Ok("require") => Wish::Require,
+        Ok("vgpu") => Wish::Vgpu,
         Ok("off") => Wish::Off,
         Ok("auto") | Err(_) => Wish::Auto,
-        Ok(other) => panic!("GVPIE_GPU={other}: expected require, auto or off"),
+        Ok(other) => panic!("GVPIE_GPU={other}: expected require, vgpu, auto or off"),
     }
 }
 
@@ -25,14 +28,17 @@ pub fn gpu_with(options: ContextOptions) -> Option<Context> {
         eprintln!("SKIPPED: GVPIE_GPU=off");
         return None;
     }
-    let options = ContextOptions { backend: Some(Backend::Gpu), ..options };
+    let mut options = ContextOptions { backend: Some(Backend::Gpu), ..options };
+    if wish() == Wish::Vgpu {
+        options.adapter.name = Some(gvpie_core::SOFTWARE.into());
+    }
     match pollster::block_on(Context::request(options)) {
         Ok(context) => Some(context),
         Err(error) if wish() == Wish::Auto => {
             eprintln!("SKIPPED: {error}");
             None
         }
-        Err(error) => panic!("GVPIE_GPU=require: {error}"),
+        Err(error) => panic!("GVPIE_GPU={:?}: {error}", wish()),
     }
 }
 

@@ -1,6 +1,8 @@
 //! The command, run as a user runs it.
 
 mod bodies;
+#[cfg(feature = "vgpu")]
+mod check;
 mod programs;
 mod scripts;
 mod spectra;

@@ -39,7 +39,7 @@ fn operations(sources: &[(String, String)]) -> Vec<String> {
 
 #[test]
 fn wgpu_is_named_only_where_devices_are_handled() {
-    let allowed = ["device", "buffer", "texture", "shader", "kernel", "batch", "lib"];
+    let allowed = ["adapter", "device", "buffer", "texture", "shader", "kernel", "batch", "lib"];
     for (path, code) in sources() {
         if !allowed.contains(&path.trim_end_matches(".rs")) && !path.starts_with("memory/") {
             assert!(!code.contains("wgpu::"), "{path} names wgpu");

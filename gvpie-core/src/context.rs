@@ -1,9 +1,10 @@
 //! The context: a device, its pipelines, and what is known about it.
 
+use crate::adapter::{Adapter, AdapterChoice, variable};
 use crate::batch::Batch;
 use crate::buffer::Buffer;
 use crate::cache;
-use crate::device::{Adapter, AdapterChoice, Backend, Device, variable};
+use crate::device::{Backend, Device};
 use crate::driver::{self, Capabilities};
 use crate::element::Element;
 use crate::error::{Budgets, Error, Result};
@@ -61,6 +62,11 @@ pub struct ContextOptions {
     pub cache: Option<PathBuf>,
     /// Use a driver even if it fails the self-test.
     pub allow_driver: bool,
+    /// Run every kernel under the sanitizer of the device in software (feature `vgpu`): on the CPU kernels
+    /// of one's own, on the adapter [`SOFTWARE`](crate::SOFTWARE) all there are. Races, indices past the
+    /// end and the like are then an [`Error::Faults`] of the next call; the birth of a NaN is not, as
+    /// numbers may ask for it.
+    pub check: bool,
 }
 
 impl Default for ContextOptions {
@@ -77,6 +83,7 @@ impl Default for ContextOptions {
             timeout: Duration::from_secs(60),
             cache: None,
             allow_driver: false,
+            check: false,
         }
     }
 }
@@ -92,6 +99,7 @@ impl ContextOptions {
     /// | `GVPIE_TIMEOUT` | seconds |
     /// | `GVPIE_CACHE_DIR` | folder for compiled pipelines and measured choices; empty keeps none |
     /// | `GVPIE_ALLOW_DRIVER` | `1` uses a driver that fails the self-test |
+    /// | `GVPIE_CHECK` | `1` runs kernels in software under the sanitizer |
     /// | `WGPU_BACKEND`, `WGPU_ADAPTER_NAME`, `WGPU_POWER_PREF` | which adapter |
     ///
     /// # Errors
@@ -99,7 +107,7 @@ impl ContextOptions {
     pub fn from_env() -> Result<Self> {
         let backend = read("GVPIE_BACKEND", "auto, gpu or cpu", parse_backend)?.unwrap_or_default();
         let seconds = |text: &str| text.parse().ok().filter(|&s: &f64| s > 0.0 && s < 1e9);
-        let allow = |text: &str| match text {
+        let flag = |text: &str| match text {
             "1" => Some(true),
             "0" => Some(false),
             _ => None,
@@ -116,7 +124,8 @@ impl ContextOptions {
                 .map_or(Self::default().timeout, Duration::from_secs_f64),
             binding_limit: None,
             cache: cache::folder(),
-            allow_driver: read("GVPIE_ALLOW_DRIVER", "0 or 1", allow)?.unwrap_or(false),
+            allow_driver: read("GVPIE_ALLOW_DRIVER", "0 or 1", flag)?.unwrap_or(false),
+            check: read("GVPIE_CHECK", "0 or 1", flag)?.unwrap_or(false),
         })
     }
 }
@@ -238,7 +247,7 @@ impl Context {
     }
 
     fn on_host(options: &ContextOptions, notice: Option<String>) -> Result<Self> {
-        let device = Device::host(options.pool()?, options.timeout);
+        let device = Device::host(options.pool()?, options.timeout, options.check);
         Ok(Context(Arc::new(Inner {
             pipelines: Pipelines::default(),
             tables: Tables::default(),
@@ -252,15 +261,24 @@ impl Context {
     async fn on_gpu(options: &ContextOptions) -> Result<Self> {
         let mut choice = options.adapter.clone();
         choice.software |= options.backend == Some(Backend::Gpu);
-        Self::on_adapter(choice.pick().await?, options).await
+        Self::on_adapter(choice.pick(options.timeout, options.check).await?, options).await
     }
 
     /// A context on an adapter that was chosen before, as a window's must be
     /// ([`AdapterChoice::adapter`]). Of `options`, what chooses is not read.
     ///
     /// # Errors
-    /// [`Error::Driver`]; [`Error::Internal`] if the driver opens no device.
+    /// [`Error::Driver`]; [`Error::Internal`] if the driver opens no device; [`Error::Setting`] for
+    /// [`check`](ContextOptions::check) on any but the device in software.
     pub async fn on_adapter(adapter: Adapter, options: &ContextOptions) -> Result<Self> {
+        if options.check && !adapter.findings.is_on() {
+            return Err(Error::Setting {
+                name: "check".into(),
+                value: "true".into(),
+                expected: "the CPU, or the adapter vgpu: a GPU does not let itself be looked at"
+                    .into(),
+            });
+        }
         let pool = options.pool()?;
         let device = Device::open(adapter, pool, options.binding_limit, options.timeout).await?;
         let pipelines = Pipelines::new(&device, options.cache.clone());
@@ -375,5 +393,29 @@ impl Context {
     /// An empty batch; `label` names it in errors and debuggers.
     pub fn batch(&self, label: &str) -> Batch {
         Batch::new(&self.0.device, label)
+    }
+}
+
+#[cfg(test)]
+impl Context {
+    /// A context on the GPU that tests run on, as `GVPIE_GPU` wishes: `require` one, `vgpu` for the device in
+    /// software, `off` for none; else there may be none.
+    pub(crate) fn of_tests() -> Option<Self> {
+        Self::of_tests_with(ContextOptions::from_env().unwrap())
+    }
+
+    /// The same with other options than the environment's.
+    pub(crate) fn of_tests_with(mut options: ContextOptions) -> Option<Self> {
+        let wish = std::env::var("GVPIE_GPU").unwrap_or_default();
+        options.backend = Some(Backend::Gpu);
+        if wish == crate::SOFTWARE {
+            options.adapter.name = Some(wish.clone());
+        }
+        let found = || pollster::block_on(Self::request(options));
+        match &*wish {
+            "off" => None,
+            "require" | crate::SOFTWARE => Some(found().expect("GVPIE_GPU asks for it")),
+            _ => found().ok(),
+        }
     }
 }

@@ -3,6 +3,7 @@
 //! Every wait on a GPU is bounded, every creation is watched by error scopes, and a lost device
 //! is told from a full one and from a mistaken call.
 
+use crate::adapter::{Adapter, Findings, describe};
 use crate::error::{Error, Result};
 use crate::host::Machine;
 use crate::memory::staging::Staging;
@@ -26,154 +27,6 @@ impl std::fmt::Display for Backend {
             Backend::Gpu => "gpu",
             Backend::Cpu => "cpu",
         })
-    }
-}
-
-/// How to choose among the adapters of this machine.
-#[derive(Debug, Clone, Default)]
-pub struct AdapterChoice {
-    /// Graphics APIs to look at; `None` means all of them. (`WGPU_BACKEND`)
-    pub backends: Option<wgpu::Backends>,
-    /// Part of the adapter's name, in any case. (`WGPU_ADAPTER_NAME`)
-    pub name: Option<String>,
-    /// Which of several GPUs to prefer. (`WGPU_POWER_PREF`)
-    pub power: wgpu::PowerPreference,
-    /// Whether a software driver may be taken where there is no GPU.
-    pub software: bool,
-}
-
-impl AdapterChoice {
-    /// Reads `WGPU_BACKEND`, `WGPU_ADAPTER_NAME` and `WGPU_POWER_PREF`.
-    pub fn from_env() -> Result<Self> {
-        let name = variable("WGPU_ADAPTER_NAME", "a part of an adapter's name")?;
-        let mut choice = AdapterChoice { name, ..Self::default() };
-        if let Some(value) = variable("WGPU_BACKEND", "a list of vulkan, metal, dx12, gl")? {
-            let backends = wgpu::Backends::from_comma_list(&value);
-            let known = |name: &str| !wgpu::Backends::from_comma_list(name).is_empty();
-            if !value.split(',').all(known) {
-                return Err(Error::Setting {
-                    name: "WGPU_BACKEND".into(),
-                    value,
-                    expected: "a list of vulkan, metal, dx12, gl".into(),
-                });
-            }
-            choice.backends = Some(backends);
-        }
-        if let Some(value) = variable("WGPU_POWER_PREF", "low, high or none")? {
-            choice.power = match value.to_ascii_lowercase().as_str() {
-                "none" => wgpu::PowerPreference::None,
-                "low" => wgpu::PowerPreference::LowPower,
-                "high" => wgpu::PowerPreference::HighPerformance,
-                _ => {
-                    return Err(Error::Setting {
-                        name: "WGPU_POWER_PREF".into(),
-                        value,
-                        expected: "low, high or none".into(),
-                    });
-                }
-            };
-        }
-        Ok(choice)
-    }
-
-    /// The instance this choice looks for adapters in, as a description: a window adds its
-    /// display's handle, from which some systems make surfaces.
-    pub fn instance(&self) -> wgpu::InstanceDescriptor {
-        let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
-        descriptor.backends = self.backends.unwrap_or(wgpu::Backends::all());
-        descriptor.flags = wgpu::InstanceFlags::empty().with_env();
-        descriptor
-    }
-
-    /// The best adapter of an instance that fits this choice, and that can present to `surface`
-    /// where there is one. For [`Context::on_adapter`](crate::Context::on_adapter).
-    ///
-    /// # Errors
-    /// [`Error::NoAdapter`] with the adapters that were seen.
-    pub async fn adapter(
-        &self,
-        instance: &wgpu::Instance,
-        surface: Option<&wgpu::Surface<'_>>,
-    ) -> Result<Adapter> {
-        let seen = ranked(instance, self).await;
-        let Some(surface) = surface else { return choose(seen, self).map(Adapter) };
-        let (fit, unfit): (Vec<_>, Vec<_>) =
-            seen.into_iter().partition(|adapter| adapter.is_surface_supported(surface));
-        if fit.is_empty() && !unfit.is_empty() {
-            return Err(Error::NoAdapter {
-                reason: "none can present to this window".into(),
-                found: unfit.iter().map(|adapter| describe(&adapter.get_info())).collect(),
-            });
-        }
-        choose(fit, self).map(Adapter)
-    }
-
-    /// The best adapter of this machine.
-    pub(crate) async fn pick(&self) -> Result<Adapter> {
-        self.adapter(&wgpu::Instance::new(self.instance()), None).await
-    }
-}
-
-/// An environment variable, if it says anything; an error if what it says is not text.
-pub(crate) fn variable(name: &str, expected: &str) -> Result<Option<String>> {
-    match std::env::var(name) {
-        Ok(value) => Ok(Some(value).filter(|value| !value.trim().is_empty())),
-        Err(std::env::VarError::NotPresent) => Ok(None),
-        Err(std::env::VarError::NotUnicode(value)) => Err(Error::Setting {
-            name: name.into(),
-            value: value.to_string_lossy().into_owned(),
-            expected: expected.into(),
-        }),
-    }
-}
-
-/// A GPU, or a software driver that stands in for one, of which no device has been opened yet.
-#[derive(Debug, Clone)]
-pub struct Adapter(wgpu::Adapter);
-
-/// Every adapter of this machine, in the order in which they would be chosen.
-pub async fn adapters(choice: &AdapterChoice) -> Vec<wgpu::AdapterInfo> {
-    ranked(&wgpu::Instance::new(choice.instance()), choice)
-        .await
-        .iter()
-        .map(wgpu::Adapter::get_info)
-        .collect()
-}
-
-async fn ranked(instance: &wgpu::Instance, choice: &AdapterChoice) -> Vec<wgpu::Adapter> {
-    let backends = choice.backends.unwrap_or(wgpu::Backends::all());
-    let mut adapters = instance.enumerate_adapters(backends).await;
-    adapters.sort_by_key(|adapter| rank(&adapter.get_info(), choice.power));
-    adapters
-}
-
-/// Smaller is better: real GPUs before software, the explicit APIs before OpenGL, whose drivers
-/// cut long loops short.
-fn rank(info: &wgpu::AdapterInfo, power: wgpu::PowerPreference) -> (u8, u8) {
-    use wgpu::DeviceType::{Cpu, DiscreteGpu, IntegratedGpu, Other, VirtualGpu};
-    let low_power = power == wgpu::PowerPreference::LowPower;
-    let kind = match info.device_type {
-        DiscreteGpu => u8::from(low_power),
-        IntegratedGpu => u8::from(!low_power),
-        VirtualGpu => 2,
-        Other => 3,
-        Cpu => 4,
-    };
-    (kind, u8::from(info.backend == wgpu::Backend::Gl))
-}
-
-/// `name (kind, back end)`.
-pub(crate) fn describe(info: &wgpu::AdapterInfo) -> String {
-    format!("{} ({}, {})", info.name, kind_name(info.device_type), info.backend)
-}
-
-fn kind_name(kind: wgpu::DeviceType) -> &'static str {
-    match kind {
-        wgpu::DeviceType::DiscreteGpu => "discrete GPU",
-        wgpu::DeviceType::IntegratedGpu => "integrated GPU",
-        wgpu::DeviceType::VirtualGpu => "virtual GPU",
-        wgpu::DeviceType::Cpu => "software",
-        wgpu::DeviceType::Other => "unknown kind",
     }
 }
 
@@ -215,6 +68,7 @@ pub struct GpuDevice {
     features: wgpu::Features,
     lost: Arc<OnceLock<String>>,
     fault: Arc<Mutex<Option<wgpu::Error>>>,
+    findings: Findings,
     timeout: Duration,
     /// Whether a wait has ended before the work it waited for.
     overdue: AtomicBool,
@@ -234,15 +88,15 @@ const WANTED: wgpu::Features = wgpu::Features::TIMESTAMP_QUERY
     .union(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX);
 
 impl Device {
-    /// The host, whose kernels may run for `timeout` each.
-    pub(crate) fn host(pool: Pool, timeout: Duration) -> Self {
-        Device::Host(Arc::new(HostDevice { pool, machine: Machine::new(timeout) }))
+    /// The host, whose kernels may run for `timeout` each, under the sanitizer if `check` is set.
+    pub(crate) fn host(pool: Pool, timeout: Duration, check: bool) -> Self {
+        Device::Host(Arc::new(HostDevice { pool, machine: Machine::new(timeout, check) }))
     }
 
     /// Opens an adapter with every wanted feature it has, and every limit, but for a smaller one of
     /// what is bound at once.
     pub(crate) async fn open(
-        Adapter(adapter): Adapter,
+        Adapter { adapter, findings }: Adapter,
         pool: Pool,
         binding_limit: Option<u64>,
         timeout: Duration,
@@ -292,6 +146,7 @@ impl Device {
             features,
             lost,
             fault,
+            findings,
             timeout,
             overdue: AtomicBool::new(false),
             pool,
@@ -356,26 +211,6 @@ impl Device {
             (Device::Host(a), Device::Host(b)) => Arc::ptr_eq(a, b),
             _ => false,
         }
-    }
-}
-
-fn choose(adapters: Vec<wgpu::Adapter>, choice: &AdapterChoice) -> Result<wgpu::Adapter> {
-    let infos: Vec<_> = adapters.iter().map(wgpu::Adapter::get_info).collect();
-    let refuse =
-        |reason: String| Error::NoAdapter { reason, found: infos.iter().map(describe).collect() };
-    let named = |info: &wgpu::AdapterInfo| match &choice.name {
-        Some(name) => info.name.to_lowercase().contains(&name.to_lowercase()),
-        None => true,
-    };
-    let hardware = |info: &wgpu::AdapterInfo| info.device_type != wgpu::DeviceType::Cpu;
-    let taken = infos.iter().position(|info| named(info) && (choice.software || hardware(info)));
-    match (taken, &choice.name) {
-        (Some(index), _) => adapters.into_iter().nth(index).ok_or_else(|| refuse("none".into())),
-        (None, Some(name)) if !infos.iter().any(named) => {
-            Err(refuse(format!("none is named '{name}'")))
-        }
-        _ if infos.is_empty() => Err(refuse("no driver was found".into())),
-        _ => Err(refuse("only software drivers were found, which are used when asked for".into())),
     }
 }
 
@@ -472,11 +307,12 @@ impl GpuDevice {
     /// on [`wgpu`](Self::wgpu) itself. `what` names that work.
     ///
     /// # Errors
-    /// [`Error::DeviceLost`]; what was reported, once.
+    /// [`Error::DeviceLost`]; what was reported, once; [`Error::Faults`] where the sanitizer looks on.
     pub fn check(&self, what: &str) -> Result<()> {
         if let Some(reason) = self.lost.get() {
             return Err(Error::DeviceLost { reason: reason.clone() });
         }
+        self.findings.check()?;
         let fault = self.fault.lock().ok().and_then(|mut slot| slot.take());
         fault.map_or(Ok(()), |error| Err(self.explain(error, what, 0)))
     }

@@ -187,6 +187,14 @@ pub enum Error {
         /// What it did.
         fault: String,
     },
+    /// The sanitizer found what no correct kernel does ([`ContextOptions::check`](crate::ContextOptions)).
+    #[error("{kernel}: {found}")]
+    Faults {
+        /// The kernel.
+        kernel: String,
+        /// What it did, a line each.
+        found: String,
+    },
     /// The driver or wgpu reported something that none of our checks foresaw: a defect, of ours or
     /// of theirs.
     #[error("{what} failed in the driver: {message}")]
@@ -252,6 +260,7 @@ impl Error {
             | Error::Binding { .. }
             | Error::Expression { .. }
             | Error::Stopped { .. }
+            | Error::Faults { .. }
             | Error::Setting { .. } => Turn::Caller,
             Error::OutOfMemory { .. }
             | Error::File { .. }

@@ -15,6 +15,8 @@ use std::time::Duration;
 pub(crate) struct Machine {
     /// How long a kernel may run.
     timeout: Duration,
+    /// Whether the sanitizer looks on.
+    check: bool,
     device: std::sync::OnceLock<gvpie_vgpu::Device>,
 }
 
@@ -28,6 +30,7 @@ pub(crate) struct Machine;
 #[derive(Debug, Clone)]
 pub(crate) struct Program {
     pipeline: gvpie_vgpu::Pipeline,
+    kernel: std::sync::Arc<gvpie_vgpu::ir::Kernel>,
     source: std::sync::Arc<str>,
 }
 
@@ -52,7 +55,7 @@ impl Machine {
     /// Without kernels no limit is met.
     pub const MAX_BINDING: u64 = u64::MAX;
 
-    pub fn new(_: Duration) -> Self {
+    pub fn new(_: Duration, _: bool) -> Self {
         Machine
     }
 
@@ -86,9 +89,9 @@ impl Machine {
     /// Bytes of a buffer that a kernel may be shown.
     pub const MAX_BINDING: u64 = gvpie_vgpu::Buffer::MAX_BYTES;
 
-    /// A machine whose kernels may run so long each.
-    pub fn new(timeout: Duration) -> Self {
-        Machine { timeout, device: std::sync::OnceLock::new() }
+    /// A machine whose kernels may run so long each, under the sanitizer if `check` is set.
+    pub fn new(timeout: Duration, check: bool) -> Self {
+        Machine { timeout, check, device: std::sync::OnceLock::new() }
     }
 
     fn device(&self) -> Result<&gvpie_vgpu::Device, gvpie_vgpu::RunError> {
@@ -101,6 +104,7 @@ impl Machine {
             deadline: Some(self.timeout),
             // It is the time that bounds a kernel here, as on a GPU.
             budget: u64::MAX,
+            memory: memory(self.check),
             ..Default::default()
         })?;
         Ok(self.device.get_or_init(|| device))
@@ -120,7 +124,7 @@ impl Machine {
             .map_err(|error| uncompiled(label, error))?;
         let pipeline = self.device().and_then(|device| device.prepare(&kernel));
         let pipeline = pipeline.map_err(|error| stopped(pool, label, source, error))?;
-        Ok(Program { pipeline, source: source.into() })
+        Ok(Program { pipeline, kernel, source: source.into() })
     }
 
     /// Runs a kernel to its end, over `grid` workgroups along x, y and z.
@@ -143,7 +147,12 @@ impl Machine {
                 }
                 lent.push(buffer);
             }
-            let ran = device.run(&program.pipeline, &bindings, grid);
+            let ran = match self.check {
+                true => device.check(&program.kernel, &bindings, grid),
+                false => {
+                    device.run(&program.pipeline, &bindings, grid).map(|()| Default::default())
+                }
+            };
             drop(bindings);
             for ((_, memory), buffer) in memories.iter_mut().zip(lent) {
                 **memory = buffer.into_memory().map_err(|_| {
@@ -153,8 +162,29 @@ impl Machine {
             ran
         };
         let buffers: Vec<&Buffer> = work.buffers.iter().map(|(_, buffer, _)| buffer).collect();
-        Buffer::hand_over(&buffers, run)?
-            .map_err(|error| stopped(pool, &work.label, &program.source, error))
+        let report = Buffer::hand_over(&buffers, run)?
+            .map_err(|error| stopped(pool, &work.label, &program.source, error))?;
+        judge(&format!("kernel '{}'", work.label), &program.source, &report)
+    }
+}
+
+/// Bytes that a device in software may need beside its buffers: registers, and what the sanitizer notes of
+/// each word, some dozens of bytes.
+#[cfg(feature = "vgpu")]
+pub(crate) fn memory(check: bool) -> u64 {
+    let usual = gvpie_vgpu::Options::default().memory;
+    if check { usual.max(crate::memory::host_memory() / 2) } else { usual }
+}
+
+/// An error if a kernel did what no correct one does. NaN may come of what it was given.
+#[cfg(feature = "vgpu")]
+pub(crate) fn judge(kernel: &str, source: &str, report: &gvpie_vgpu::Report) -> Result<()> {
+    use gvpie_vgpu::sanitize::Kind;
+    let faults = report.findings.iter().filter(|found| found.kind != Kind::NotANumber);
+    let lines: Vec<String> = faults.map(|found| found.text(source)).collect();
+    match lines.is_empty() {
+        true => Ok(()),
+        false => Err(Error::Faults { kernel: kernel.into(), found: lines.join("\n") }),
     }
 }
 
@@ -298,6 +328,43 @@ mod tests {
             let nested =
                 of(&format!("{brackets} @compute @workgroup_size(1) fn main() {{ _ = x; }}"));
             assert!(matches!(nested, Error::Shader { .. }), "{nested:?}");
+        }
+
+        #[test]
+        fn under_the_sanitizer_races_are_errors() {
+            let backend = Some(Backend::Cpu);
+            let options = ContextOptions { backend, check: true, ..ContextOptions::default() };
+            let ctx = pollster::block_on(Context::request(options)).unwrap();
+            let mut y = ctx.zeros::<u32>([64]).unwrap();
+            run(&ctx, FILL, &mut y).unwrap();
+            assert_eq!(y.download().unwrap()[63], 63);
+            let text = FILL.replace("y[id.x] =", "y[id.x / 2u] =");
+            let error = run(&ctx, &text, &mut y).unwrap_err();
+            let Error::Faults { kernel, found } = &error else { panic!("{error:?}") };
+            assert_eq!(kernel, "kernel 'kernel'");
+            assert!(found.contains("line 4: race") && found.contains("at line 4"), "{found}");
+        }
+
+        #[test]
+        fn all_kernels_run_on_the_device_in_software() {
+            let mut options = ContextOptions { check: true, ..ContextOptions::default() };
+            options.adapter.name = Some(crate::SOFTWARE.into());
+            options.backend = Some(Backend::Gpu);
+            let ctx = pollster::block_on(Context::request(options.clone())).unwrap();
+            assert_eq!(ctx.adapter(), "gvpie vGPU");
+            let a: Vec<f32> = (0..35).map(|n| n as f32).collect();
+            let a = ctx.upload([5, 7], &a).unwrap();
+            let product = ctx.gemm(a.view(), a.view().transpose().unwrap()).unwrap();
+            assert_eq!(product.download().unwrap()[..2], [91.0, 238.0]);
+            let mut y = ctx.zeros::<u32>([64]).unwrap();
+            run(&ctx, &FILL.replace("y[id.x] =", "y[id.x / 2u] ="), &mut y).unwrap();
+            let error = y.download().unwrap_err();
+            assert!(matches!(error, Error::Faults { .. }), "{error:?}");
+
+            // A driver's kernels cannot be looked at; without it there is no such adapter.
+            options.adapter.name = None;
+            let error = pollster::block_on(Context::request(options)).unwrap_err();
+            assert!(matches!(error, Error::Setting { .. } | Error::NoAdapter { .. }), "{error:?}");
         }
 
         #[test]

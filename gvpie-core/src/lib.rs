@@ -45,6 +45,7 @@
 //! [`Kernel`], [`Context::pipeline`] and [`Batch::dispatch`].
 #![warn(missing_docs)]
 
+mod adapter;
 mod batch;
 mod buffer;
 mod cache;
@@ -73,10 +74,11 @@ mod tensor;
 mod texture;
 pub mod tune;
 
+pub use adapter::{Adapter, AdapterChoice, SOFTWARE, adapters};
 pub use batch::{Batch, Bindings};
 pub use buffer::Buffer;
 pub use context::{Context, ContextOptions};
-pub use device::{Adapter, AdapterChoice, Backend, Device, GpuDevice, HostDevice, adapters};
+pub use device::{Backend, Device, GpuDevice, HostDevice};
 pub use driver::Capabilities;
 pub use einsum::Einsum;
 pub use element::{DType, Element};

@@ -38,7 +38,7 @@ mod tests {
 
     #[test]
     fn tables_are_made_once_and_held_by_their_readers_only() {
-        let device = Device::host(Pool::new(None), Duration::ZERO);
+        let device = Device::host(Pool::new(None), Duration::ZERO, false);
         let usage = || device.pool().usage();
         let tables = Tables::default();
         let get = |key: &str| {

@@ -398,7 +398,7 @@ mod tests {
     use std::time::Duration;
 
     fn host() -> Device {
-        Device::host(Pool::default(), Duration::ZERO)
+        Device::host(Pool::default(), Duration::ZERO, false)
     }
 
     fn iota(shape: impl Into<Shape>) -> Tensor<f32> {

@@ -10,6 +10,8 @@ pub mod bench_glyph;
 mod bench_pixel;
 pub mod budgets;
 pub mod cart;
+#[cfg(feature = "vgpu")]
+pub mod check;
 pub mod daemon;
 pub mod data;
 pub mod doctor;
@@ -94,6 +96,7 @@ Examples:
   gvpie up                                 a server with a page, and a daemon that runs scripts
   gvpie script add --name hi --lang pixel --code 'TXT 9 9 Hi'
   gvpie map verify                         whether all that was done is as it was recorded
+  gvpie check kernel.wgsl --dispatch 16 --bind 0=x.npy    races and other faults of a WGSL kernel
   gvpie bench gemm --shape 4096x4096x4096 --csv
   gvpie bench fft --length 1024x1024       also N and NxNxN
   gvpie bench fmm --points 100000          also plummer:N and direct:N
@@ -115,7 +118,8 @@ Environment:
   RUST_LOG              what to log to stderr, as in gvpie_core=debug
   NO_COLOR              no colours
 
-Exit status: 0 success, 1 failure, 2 a command line that cannot be understood.";
+Exit status: 0 success, 1 failure, 2 a command line that cannot be understood.
+gvpie check has its own: gvpie help check.";
 
 /// Where to compute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -153,6 +157,8 @@ pub enum Command {
     Asm(asm::Options),
     Disasm(asm::DisasmOptions),
     Cart(cart::Options),
+    #[cfg(feature = "vgpu")]
+    Check(check::Options),
     /// Tell how programs are written: the reference of PXL-1
     #[command(long_about = pxl::reference())]
     Pxl,
@@ -266,9 +272,24 @@ pub enum Failure {
     /// Tuning cannot go on.
     #[error("tune: {0}")]
     Tune(String),
+    /// A kernel cannot be checked, or something is wrong with it.
+    #[cfg(feature = "vgpu")]
+    #[error(transparent)]
+    Check(#[from] check::Error),
     /// A result was outside its error bound.
     #[error("wrong result: {0}")]
     Wrong(String),
+}
+
+impl Failure {
+    /// The exit status it ends the process with.
+    pub fn status(&self) -> u8 {
+        match self {
+            #[cfg(feature = "vgpu")]
+            Failure::Check(error) => error.status(),
+            _ => 1,
+        }
+    }
 }
 
 fn hint(error: &gvpie_core::Error) -> &'static str {
@@ -308,7 +329,7 @@ pub fn log(arguments: &Arguments) {
 /// Runs what the arguments ask for.
 ///
 /// # Errors
-/// [`Failure`]; the process should then exit with status 1.
+/// [`Failure`]; the process should then exit with its [status](Failure::status).
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     match &arguments.command {
         None => tour::run(arguments),
@@ -332,6 +353,8 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         Some(Command::Asm(options)) => asm::run(arguments, options),
         Some(Command::Disasm(options)) => asm::disasm(options),
         Some(Command::Cart(options)) => cart::run(arguments, options),
+        #[cfg(feature = "vgpu")]
+        Some(Command::Check(options)) => check::run(arguments, options),
         Some(Command::Pxl) => pxl::run(),
         Some(Command::Bench(options)) => bench::run(arguments, options),
         Some(Command::Tune(options)) => tune::run(arguments, options),

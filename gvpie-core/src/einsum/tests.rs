@@ -7,13 +7,8 @@ use crate::error::Error;
 
 mod choices;
 
-/// A GPU context as `GVPIE_GPU` asks for it.
 fn gpu() -> Option<Context> {
-    match std::env::var("GVPIE_GPU").as_deref() {
-        Ok("off") => None,
-        Ok("require") => Some(Context::on(Backend::Gpu).unwrap()),
-        _ => Context::on(Backend::Gpu).ok(),
-    }
+    Context::of_tests()
 }
 
 fn all(ctx: &Context, cases: impl IntoIterator<Item = Case>) {

@@ -133,7 +133,7 @@ mod tests {
 
     #[test]
     fn buffers_are_bound_whole_where_that_is_allowed() {
-        let device = Device::host(Pool::new(None), Duration::ZERO);
+        let device = Device::host(Pool::new(None), Duration::ZERO, false);
         let buffer = Buffer::zeroed(&device, 1600, "x").unwrap();
         let before = |most| {
             let binding = Binding { most, alignment: 256 };

@@ -162,19 +162,11 @@ impl Params {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::device::Backend;
     use crate::fft::strided::Place;
 
     #[test]
     fn gpu_more_workgroups_than_a_dimension_has() {
-        let ctx = match std::env::var("GVPIE_GPU").as_deref() {
-            Ok("off") => return,
-            Ok("require") => Context::on(Backend::Gpu).unwrap(),
-            _ => match Context::on(Backend::Gpu) {
-                Ok(ctx) => ctx,
-                Err(_) => return,
-            },
-        };
+        let Some(ctx) = Context::of_tests() else { return };
         let count = 65_535 * THREADS + 300;
         let data: Vec<u32> = (0..count as u32).collect();
         let x = ctx.upload([count], &data).unwrap();

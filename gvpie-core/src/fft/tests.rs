@@ -288,14 +288,7 @@ fn gpu_fft_in_parts_is_that_in_one() {
     use super::plan::Operands;
     use super::program::{Key, Program};
     use super::recipe::{Facts, Recipe, Side};
-    let ctx = match std::env::var("GVPIE_GPU").as_deref() {
-        Ok("off") => return,
-        Ok("require") => Context::on(Backend::Gpu).unwrap(),
-        _ => match Context::on(Backend::Gpu) {
-            Ok(ctx) => ctx,
-            Err(_) => return,
-        },
-    };
+    let Some(ctx) = Context::of_tests() else { return };
     let host = Context::on(Backend::Cpu).unwrap();
     let cases = [
         (64, ":2"),

@@ -13,13 +13,8 @@ fn host() -> Context {
     Context::on(Backend::Cpu).unwrap()
 }
 
-/// A GPU context as `GVPIE_GPU` asks for it.
 fn gpu() -> Option<Context> {
-    match std::env::var("GVPIE_GPU").as_deref() {
-        Ok("off") => None,
-        Ok("require") => Some(Context::on(Backend::Gpu).unwrap()),
-        _ => Context::on(Backend::Gpu).ok(),
-    }
+    Context::of_tests()
 }
 
 /// A motion in f64 by the sum over all pairs.

@@ -17,14 +17,8 @@ pub(crate) fn contexts(device: u64, host: u64, folder: &std::path::Path) -> Vec<
         spill_folder: Some(folder.into()),
         ..ContextOptions::from_env().unwrap()
     };
-    let on = |backend| pollster::block_on(Context::request(options(backend)));
-    let mut contexts = vec![on(Backend::Cpu).unwrap()];
-    match std::env::var("GVPIE_GPU").as_deref() {
-        Ok("off") => {}
-        Ok("require") => contexts.push(on(Backend::Gpu).unwrap()),
-        _ => contexts.extend(on(Backend::Gpu)),
-    }
-    contexts
+    let host = pollster::block_on(Context::request(options(Backend::Cpu))).unwrap();
+    std::iter::once(host).chain(Context::of_tests_with(options(Backend::Gpu))).collect()
 }
 
 fn random_region(random: &mut fastrand::Rng, dims: &[usize]) -> Vec<Range<usize>> {

@@ -12,11 +12,7 @@ use crate::device::Backend;
 use crate::error::Error;
 
 fn gpu() -> Option<Context> {
-    match std::env::var("GVPIE_GPU").as_deref() {
-        Ok("off") => None,
-        Ok("require") => Some(Context::on(Backend::Gpu).expect("GVPIE_GPU=require")),
-        _ => Context::on(Backend::Gpu).ok(),
-    }
+    Context::of_tests()
 }
 
 fn host() -> Context {

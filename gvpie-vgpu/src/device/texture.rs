@@ -302,6 +302,12 @@ impl Texture {
         self.memory.words.len() as u64 * 4
     }
 
+    /// The words of the whole texture, which [`Texture::offset`] counts the bytes of.
+    #[cfg(feature = "wgpu")]
+    pub(crate) fn words(&self) -> &[AtomicU32] {
+        &self.memory.words
+    }
+
     /// Whether both have a texel that is the same memory.
     pub(super) fn overlaps(&self, other: &Texture) -> bool {
         let meet = |a: &Range<u32>, b: &Range<u32>| a.start < b.end && b.start < a.end;

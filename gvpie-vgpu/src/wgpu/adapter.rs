@@ -3,9 +3,9 @@
 use super::check::Collector;
 use super::device::Device;
 use super::queue::{Queue, State};
-use super::{Api, Fault, Never, Options};
+use super::{Api, Fault, Never, Options, texture};
 use crate::interp::RunError;
-use ::wgpu::{Features, Limits, TextureFormat, hal, rwh, wgt};
+use ::wgpu::{DownlevelFlags, Features, Limits, TextureFormat, hal, rwh, wgt};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -46,20 +46,45 @@ impl Machine {
         Features::SHADER_F16
             | Features::SHADER_F64
             | Features::SHADER_INT64
+            | Features::SHADER_INT64_ATOMIC_MIN_MAX
+            | Features::SHADER_INT64_ATOMIC_ALL_OPS
+            | Features::SHADER_FLOAT32_ATOMIC
             | Features::SUBGROUP
             | Features::SUBGROUP_BARRIER
             | Features::IMMEDIATES
             | Features::MAPPABLE_PRIMARY_BUFFERS
             | Features::PIPELINE_CACHE
+            | Features::CLEAR_TEXTURE
+            | Features::TEXTURE_FORMAT_16BIT_NORM
+            | Features::BGRA8UNORM_STORAGE
             | Features::TIMESTAMP_QUERY
             | Features::TIMESTAMP_QUERY_INSIDE_ENCODERS
             | Features::TIMESTAMP_QUERY_INSIDE_PASSES
+    }
+
+    /// What WebGPU has but some devices lack: all that compute can meet. Layouts may name other stages.
+    fn flags() -> DownlevelFlags {
+        DownlevelFlags::COMPUTE_SHADERS
+            | DownlevelFlags::INDIRECT_EXECUTION
+            | DownlevelFlags::SHADER_F16_IN_F32
+            | DownlevelFlags::BUFFER_BINDINGS_NOT_16_BYTE_ALIGNED
+            | DownlevelFlags::NON_POWER_OF_TWO_MIPMAPPED_TEXTURES
+            | DownlevelFlags::NONBLOCKING_QUERY_RESOLVE
+            | DownlevelFlags::UNRESTRICTED_INDEX_BUFFER
+            | DownlevelFlags::VERTEX_STORAGE
+            | DownlevelFlags::FRAGMENT_STORAGE
+            | DownlevelFlags::FRAGMENT_WRITABLE_STORAGE
     }
 
     /// WebGPU's limits, and more where nothing bounds it.
     fn limits(&self) -> Limits {
         let lanes = self.options.workgroup as u32;
         Limits {
+            max_texture_dimension_1d: 16384,
+            max_texture_dimension_2d: 16384,
+            max_texture_array_layers: 2048,
+            max_sampled_textures_per_shader_stage: 128,
+            max_storage_textures_per_shader_stage: 128,
             max_bind_groups: hal::MAX_BIND_GROUPS as u32,
             max_bindings_per_bind_group: 1000,
             max_dynamic_uniform_buffers_per_pipeline_layout: 64,
@@ -138,10 +163,7 @@ impl hal::Instance for Instance {
                     ray_tracing_pipeline_data_offset_alignment: 1,
                 },
                 downlevel: ::wgpu::DownlevelCapabilities {
-                    flags: ::wgpu::DownlevelFlags::COMPUTE_SHADERS
-                        | ::wgpu::DownlevelFlags::INDIRECT_EXECUTION
-                        | ::wgpu::DownlevelFlags::BUFFER_BINDINGS_NOT_16_BYTE_ALIGNED
-                        | ::wgpu::DownlevelFlags::NON_POWER_OF_TWO_MIPMAPPED_TEXTURES,
+                    flags: Machine::flags(),
                     limits: ::wgpu::DownlevelLimits {},
                     shader_model: ::wgpu::ShaderModel::Sm5,
                 },
@@ -174,9 +196,9 @@ impl hal::Adapter for Adapter {
 
     unsafe fn texture_format_capabilities(
         &self,
-        _: TextureFormat,
+        format: TextureFormat,
     ) -> hal::TextureFormatCapabilities {
-        hal::TextureFormatCapabilities::empty()
+        texture::capabilities(format, Machine::features())
     }
 
     unsafe fn surface_capabilities(&self, _: &Surface) -> Option<hal::SurfaceCapabilities> {

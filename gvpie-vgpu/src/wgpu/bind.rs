@@ -1,7 +1,8 @@
 //! What pipelines are bound to: layouts and groups.
 
+use super::Never;
 use super::buffer::{self, Buffer};
-use super::{Api, Never};
+use super::texture::TextureView;
 use ::wgpu::{BindGroupLayoutEntry, BindingType, hal};
 use std::sync::Arc;
 
@@ -27,17 +28,22 @@ pub struct BindGroup(pub(super) Arc<[Bound]>);
 #[derive(Debug)]
 pub struct Bound {
     pub binding: u32,
-    pub part: Part,
+    pub resource: Resource,
 }
 
-/// A part of a buffer.
+/// What can be bound.
 #[derive(Debug)]
-pub struct Part {
-    pub buffer: Buffer,
-    pub offset: u64,
-    pub bytes: u64,
-    /// Whether each use of the group moves it.
-    pub moves: bool,
+pub enum Resource {
+    /// A part of a buffer.
+    Buffer {
+        buffer: Buffer,
+        offset: u64,
+        bytes: u64,
+        /// Whether each use of the group moves it.
+        moves: bool,
+    },
+    Texture(TextureView),
+    Sampler,
 }
 
 impl BindGroupLayout {
@@ -45,48 +51,39 @@ impl BindGroupLayout {
         BindGroupLayout { entries: descriptor.entries.to_vec() }
     }
 
-    fn is_moved(&self, binding: u32) -> bool {
+    fn ty(&self, binding: u32) -> Option<BindingType> {
         let of = |entry: &&BindGroupLayoutEntry| entry.binding == binding;
-        let ty = self.entries.iter().find(of).map(|entry| entry.ty);
-        matches!(ty, Some(BindingType::Buffer { has_dynamic_offset: true, .. }))
-    }
-
-    fn is_buffer(&self, binding: u32) -> bool {
-        let of = |entry: &&BindGroupLayoutEntry| entry.binding == binding;
-        let ty = self.entries.iter().find(of).map(|entry| entry.ty);
-        matches!(ty, Some(BindingType::Buffer { .. }))
+        self.entries.iter().find(of).map(|entry| entry.ty)
     }
 }
 
-type Descriptor<'a> = hal::BindGroupDescriptor<
-    'a,
-    BindGroupLayout,
-    Buffer,
-    Sampler,
-    <Api as hal::Api>::TextureView,
-    Never,
->;
+pub(super) type Descriptor<'a> =
+    hal::BindGroupDescriptor<'a, BindGroupLayout, Buffer, Sampler, TextureView, Never>;
 
 impl BindGroup {
-    pub(super) fn new(descriptor: &Descriptor<'_>) -> BindGroup {
+    pub(super) fn new(descriptor: &Descriptor<'_>) -> Result<BindGroup, hal::DeviceError> {
         let buffers = buffer::of_bindings(descriptor.buffers);
         let mut group = Vec::new();
         for entry in descriptor.entries {
-            let (binding, layout) = (entry.binding, descriptor.layout);
-            if layout.is_buffer(binding) {
-                let index = entry.resource_index as usize;
-                let (buffer, bound) = (buffers[index].clone(), &descriptor.buffers[index]);
-                let rest = buffer.memory().bytes().saturating_sub(bound.offset);
-                let bytes = bound.size.map_or(rest, |size| size.get());
-                let moves = layout.is_moved(binding);
-                group.push(Bound {
-                    binding,
-                    part: Part { buffer, offset: bound.offset, bytes, moves },
-                });
-            }
+            let (binding, index) = (entry.binding, entry.resource_index as usize);
+            let resource = match descriptor.layout.ty(binding) {
+                Some(BindingType::Buffer { has_dynamic_offset: moves, .. }) => {
+                    // A wgpu that shows its bindings otherwise would be one that this is not for.
+                    let buffer = buffers.get(index).cloned().ok_or(hal::DeviceError::Unexpected)?;
+                    let bound = &descriptor.buffers[index];
+                    let rest = buffer.memory().bytes().saturating_sub(bound.offset);
+                    let bytes = bound.size.map_or(rest, |size| size.get());
+                    Resource::Buffer { buffer, offset: bound.offset, bytes, moves }
+                }
+                Some(BindingType::Texture { .. } | BindingType::StorageTexture { .. }) => {
+                    Resource::Texture(descriptor.textures[index].view.clone())
+                }
+                _ => Resource::Sampler,
+            };
+            group.push(Bound { binding, resource });
         }
         // Dynamic offsets come in the order of bindings.
         group.sort_by_key(|bound| bound.binding);
-        BindGroup(group.into())
+        Ok(BindGroup(group.into()))
     }
 }

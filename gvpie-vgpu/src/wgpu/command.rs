@@ -5,6 +5,7 @@ use super::buffer::Buffer;
 use super::check::Checked;
 use super::pipeline::Compiled;
 use super::query::QuerySet;
+use super::texture::Texture;
 use crate::Bindings;
 
 use crate::interp::RunError;
@@ -21,6 +22,9 @@ pub struct CommandBuffer(pub(super) Arc<[Command]>);
 pub enum Command {
     Clear(Buffer, Range<u64>),
     CopyBuffer { from: Buffer, to: Buffer, regions: Vec<hal::BufferCopy> },
+    BufferToTexture { from: Buffer, to: Texture, regions: Vec<hal::BufferTextureCopy> },
+    TextureToBuffer { from: Texture, to: Buffer, regions: Vec<hal::BufferTextureCopy> },
+    CopyTexture { from: Texture, to: Texture, regions: Vec<hal::TextureCopy> },
     Dispatch(Dispatch),
     Timestamp(QuerySet, u32),
     ResetQueries(QuerySet, Range<u32>),
@@ -61,6 +65,18 @@ impl Command {
                     // SAFETY: as the caller warrants.
                     unsafe { to.copy(*dst_offset, from, *src_offset..src_offset + size.get()) };
                 }
+            }
+            Command::BufferToTexture { from, to, regions } => {
+                // SAFETY: as the caller warrants.
+                regions.iter().for_each(|region| unsafe { to.write(from, region) });
+            }
+            Command::TextureToBuffer { from, to, regions } => {
+                // SAFETY: as the caller warrants.
+                regions.iter().for_each(|region| unsafe { from.read(to, region) });
+            }
+            Command::CopyTexture { from, to, regions } => {
+                // SAFETY: as the caller warrants.
+                regions.iter().for_each(|region| unsafe { to.copy(from, region) });
             }
             Command::Dispatch(dispatch) => dispatch.run(machine)?,
             Command::Timestamp(set, index) => set.stamp(*index, machine.begin),

@@ -1,11 +1,12 @@
 //! The device: what makes everything else.
 
-use super::bind::{BindGroup, BindGroupLayout, PipelineLayout, Sampler};
+use super::bind::{self, BindGroup, BindGroupLayout, PipelineLayout, Sampler};
 use super::buffer::Buffer;
 use super::encoder::Encoder;
 use super::pipeline::{ComputePipeline, PipelineCache, ShaderModule};
 use super::query::QuerySet;
 use super::queue::{Fence, Queue, State};
+use super::texture::{Texture, TextureView};
 use super::{Api, Never};
 use ::wgpu::{ShaderStages, hal, wgt};
 use std::sync::Arc;
@@ -48,29 +49,25 @@ impl hal::Device for Device {
     unsafe fn flush_mapped_ranges<I>(&self, _: &Buffer, _: I) {}
     unsafe fn invalidate_mapped_ranges<I>(&self, _: &Buffer, _: I) {}
 
-    unsafe fn create_texture(&self, _: &hal::TextureDescriptor<'_>) -> DeviceResult<Never> {
-        Err(hal::DeviceError::Unexpected)
+    unsafe fn create_texture(
+        &self,
+        descriptor: &hal::TextureDescriptor<'_>,
+    ) -> DeviceResult<Texture> {
+        Texture::new(descriptor)
     }
 
-    unsafe fn destroy_texture(&self, texture: Never) {
-        match texture {}
-    }
-
-    unsafe fn add_raw_texture(&self, texture: &Never) {
-        match *texture {}
-    }
+    unsafe fn destroy_texture(&self, _: Texture) {}
+    unsafe fn add_raw_texture(&self, _: &Texture) {}
 
     unsafe fn create_texture_view(
         &self,
-        texture: &Never,
-        _: &hal::TextureViewDescriptor<'_>,
-    ) -> DeviceResult<Never> {
-        match *texture {}
+        texture: &Texture,
+        descriptor: &hal::TextureViewDescriptor<'_>,
+    ) -> DeviceResult<TextureView> {
+        texture.view(descriptor)
     }
 
-    unsafe fn destroy_texture_view(&self, view: Never) {
-        match view {}
-    }
+    unsafe fn destroy_texture_view(&self, _: TextureView) {}
 
     unsafe fn create_sampler(&self, _: &hal::SamplerDescriptor<'_>) -> DeviceResult<Sampler> {
         Ok(Sampler)
@@ -105,9 +102,9 @@ impl hal::Device for Device {
 
     unsafe fn create_bind_group(
         &self,
-        descriptor: &hal::BindGroupDescriptor<'_, BindGroupLayout, Buffer, Sampler, Never, Never>,
+        descriptor: &bind::Descriptor<'_>,
     ) -> DeviceResult<BindGroup> {
-        Ok(BindGroup::new(descriptor))
+        BindGroup::new(descriptor)
     }
 
     unsafe fn destroy_bind_group(&self, _: BindGroup) {}

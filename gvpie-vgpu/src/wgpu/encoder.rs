@@ -1,14 +1,14 @@
 //! Records commands.
 
 use super::adapter::MAX_IMMEDIATE;
-use super::bind::{BindGroup, PipelineLayout};
+use super::bind::{BindGroup, PipelineLayout, Resource};
 use super::buffer::Buffer;
 use super::command::{Command, CommandBuffer, Count, Dispatch};
 use super::pipeline::{Compiled, ComputePipeline};
 use super::query::QuerySet;
+use super::texture::{Texture, TextureView};
 use super::{Api, Never};
 use crate::Bindings;
-use crate::ir::BindingKind;
 use ::wgpu::{BufferAddress, BufferSize, TextureUses, hal, wgt};
 use std::ops::Range;
 use std::sync::Arc;
@@ -47,25 +47,25 @@ impl Encoder {
             let Some((group, offsets)) = group else { continue };
             let mut offsets = offsets.iter();
             for bound in group.0.iter() {
-                let part = &bound.part;
-                let moved = if part.moves { offsets.next() } else { None };
-                if bound.binding == wanted.binding {
-                    let offset = part.offset + moved.map_or(0, |offset| u64::from(*offset));
-                    let bytes = bytes(&wanted.kind, part.bytes);
-                    let memory = part.buffer.memory();
-                    bindings = bindings.part(wanted.group, wanted.binding, memory, offset, bytes);
+                let here = bound.binding == wanted.binding;
+                match &bound.resource {
+                    Resource::Buffer { buffer, offset, bytes, moves } => {
+                        let moved = if *moves { offsets.next() } else { None };
+                        let offset = offset + moved.map_or(0, |offset| u64::from(*offset));
+                        let memory = buffer.memory();
+                        if here {
+                            bindings =
+                                bindings.part(wanted.group, wanted.binding, memory, offset, *bytes);
+                        }
+                    }
+                    Resource::Texture(view) if here => {
+                        bindings = bindings.texture(wanted.group, wanted.binding, &view.0);
+                    }
+                    Resource::Texture(_) | Resource::Sampler => {}
                 }
             }
         }
         self.commands.push(Command::Dispatch(Dispatch { pipeline, bindings, count }));
-    }
-}
-
-/// How many bytes of a part a kernel is shown: whole words.
-fn bytes(kind: &BindingKind, bytes: u64) -> u64 {
-    match kind {
-        BindingKind::Buffer { .. } => bytes & !3,
-        BindingKind::Texture { .. } => bytes,
     }
 }
 
@@ -95,7 +95,7 @@ impl hal::CommandEncoder for Encoder {
 
     unsafe fn transition_textures<'a, T>(&mut self, _: T)
     where
-        T: Iterator<Item = hal::TextureBarrier<'a, Never>>,
+        T: Iterator<Item = hal::TextureBarrier<'a, Texture>>,
     {
     }
 
@@ -111,16 +111,38 @@ impl hal::CommandEncoder for Encoder {
         self.commands.push(Command::CopyBuffer { from, to, regions });
     }
 
-    unsafe fn copy_texture_to_texture<T>(&mut self, from: &Never, _: TextureUses, _: &Never, _: T) {
-        match *from {}
+    unsafe fn copy_texture_to_texture<T>(
+        &mut self,
+        from: &Texture,
+        _: TextureUses,
+        to: &Texture,
+        regions: T,
+    ) where
+        T: Iterator<Item = hal::TextureCopy>,
+    {
+        let (from, to, regions) = (from.clone(), to.clone(), regions.collect());
+        self.commands.push(Command::CopyTexture { from, to, regions });
     }
 
-    unsafe fn copy_buffer_to_texture<T>(&mut self, _: &Buffer, to: &Never, _: T) {
-        match *to {}
+    unsafe fn copy_buffer_to_texture<T>(&mut self, from: &Buffer, to: &Texture, regions: T)
+    where
+        T: Iterator<Item = hal::BufferTextureCopy>,
+    {
+        let (from, to, regions) = (from.clone(), to.clone(), regions.collect());
+        self.commands.push(Command::BufferToTexture { from, to, regions });
     }
 
-    unsafe fn copy_texture_to_buffer<T>(&mut self, from: &Never, _: TextureUses, _: &Buffer, _: T) {
-        match *from {}
+    unsafe fn copy_texture_to_buffer<T>(
+        &mut self,
+        from: &Texture,
+        _: TextureUses,
+        to: &Buffer,
+        regions: T,
+    ) where
+        T: Iterator<Item = hal::BufferTextureCopy>,
+    {
+        let (from, to, regions) = (from.clone(), to.clone(), regions.collect());
+        self.commands.push(Command::TextureToBuffer { from, to, regions });
     }
 
     unsafe fn set_bind_group(
@@ -203,7 +225,7 @@ impl hal::CommandEncoder for Encoder {
 
     unsafe fn begin_render_pass(
         &mut self,
-        _: &hal::RenderPassDescriptor<'_, QuerySet, Never>,
+        _: &hal::RenderPassDescriptor<'_, QuerySet, TextureView>,
     ) -> Result<(), hal::DeviceError> {
         Err(hal::DeviceError::Unexpected)
     }

@@ -11,13 +11,8 @@ use crate::fmm::proof::{errors, sample};
 use crate::fmm::{Fmm, Method};
 use fastrand::Rng;
 
-/// A GPU context as `GVPIE_GPU` asks for it.
 fn gpu() -> Option<Context> {
-    match std::env::var("GVPIE_GPU").as_deref() {
-        Ok("off") => None,
-        Ok("require") => Some(Context::on(Backend::Gpu).expect("GVPIE_GPU=require")),
-        _ => Context::on(Backend::Gpu).ok(),
-    }
+    Context::of_tests()
 }
 
 fn host() -> Context {
