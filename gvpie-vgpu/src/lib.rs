@@ -10,12 +10,12 @@ extern crate self as gvpie_vgpu;
 mod compile;
 pub mod device;
 mod error;
+pub mod fuzz;
 mod interp;
 pub mod ir;
 mod lower;
 mod module;
 pub mod numerics;
-#[cfg_attr(not(test), allow(dead_code))]
 mod optimise;
 #[cfg(test)]
 mod proof;

@@ -130,6 +130,7 @@ fn generated_kernels_agree_with_the_gpu() {
         half: has(wgpu::Features::SHADER_F16, all(seed).half),
         double: has(wgpu::Features::SHADER_F64, all(seed).double),
         long: has(wgpu::Features::SHADER_INT64, all(seed).long),
+        vulkan: true,
         ..Features::default()
     };
     let software = interpreter(32);

@@ -3,6 +3,7 @@
 #[path = "../../tests/effort.rs"]
 mod effort;
 mod executors;
+mod fuzzing;
 mod generate;
 mod generated;
 mod hostile;
