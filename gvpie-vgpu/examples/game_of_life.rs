@@ -55,7 +55,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     pollster::block_on(run(&instance))
 }
 
-async fn run(instance: &wgpu::Instance) -> Result<(), Box<dyn Error>> {
+pub async fn run(instance: &wgpu::Instance) -> Result<(), Box<dyn Error>> {
     let adapter = instance.request_adapter(&wgpu::RequestAdapterOptions::default()).await?;
     println!("on {}", adapter.get_info().name);
     let (device, queue) = adapter.request_device(&wgpu::DeviceDescriptor::default()).await?;

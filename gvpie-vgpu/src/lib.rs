@@ -3,6 +3,10 @@
 //! WGSL → naga → [`ir`] → an interpreter in lock step (the reference, and the sanitizer) or machine code.
 #![warn(missing_docs)]
 
+// The tests run the examples, which name this crate as others do.
+#[cfg(all(test, feature = "wgpu"))]
+extern crate self as gvpie_vgpu;
+
 mod compile;
 pub mod device;
 mod error;
@@ -11,6 +15,8 @@ pub mod ir;
 mod lower;
 mod module;
 pub mod numerics;
+#[cfg_attr(not(test), allow(dead_code))]
+mod optimise;
 #[cfg(test)]
 mod proof;
 pub mod sanitize;

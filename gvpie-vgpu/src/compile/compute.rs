@@ -11,15 +11,16 @@ use cranelift_codegen::ir::{InstBuilder, Type as Machine, Value, types};
 impl Emitter<'_, '_> {
     /// An instruction of the block `at`.
     pub(super) fn instruction(&mut self, first: ir::Value, op: &Op, span: Span, at: BodyId) {
+        let proved = self.proofs.holds(op);
         match op {
             Op::Set(slot, value) => self.set(*slot, *value, at),
-            Op::Store(place, value) => self.write(place, *value, span),
+            Op::Store(place, value) => self.write(place, *value, proved, span),
             Op::Atomic { op, place, value, compare } => {
-                self.atomic(first, *op, place, *value, *compare, span);
+                self.atomic(first, *op, place, *value, *compare, proved, span);
                 self.publish(first);
             }
             Op::Load(place) => {
-                let held = self.read(self.ty(first), place, span);
+                let held = self.read(self.ty(first), place, proved, span);
                 self.hold(first, held);
                 self.publish(first);
             }
@@ -81,6 +82,7 @@ impl Emitter<'_, '_> {
                     home.variables.iter().map(|variable| self.b.use_var(*variable)).collect();
                 if home.uniform { Held::Uniform(now[0]) } else { Held::Varying(now) }
             }
+            Op::Bound(a, _) if self.proofs.holds(op) => self.held(*a),
             Op::Bound(a, length) => self.bound(*a, *length),
             Op::Length(length) => Held::Uniform(self.length(*length)),
             // Those with effects, or several results, are not computed here.
@@ -120,17 +122,16 @@ impl Emitter<'_, '_> {
                     Along::Linear => {
                         Held::Linear(self.load(types::I32, fixed(), self.places, skip), 1)
                     }
-                    Along::Any => {
-                        let chunks = 0..(lanes / 4) as i32;
-                        let at = self.places;
-                        let chunk = |c| self.load(types::I32X4, fixed(), at, skip + 16 * c);
-                        Held::Varying(chunks.map(chunk).collect())
-                    }
+                    Along::Any => self.places_of(axis.min(2)),
                 }
             }
             Builtin::LocalIndex => {
-                let warp = warp(self);
-                Held::Linear(self.b.ins().imul_imm_u(warp, i64::from(lanes)), 1)
+                let [x, y, z] = self.kernel.workgroup;
+                if (x * y * z).is_multiple_of(lanes) {
+                    let warp = warp(self);
+                    return Held::Linear(self.b.ins().imul_imm_u(warp, i64::from(lanes)), 1);
+                }
+                self.places_of(3)
             }
             Builtin::WorkgroupId(axis) => given(self, field!(id), axis),
             Builtin::Workgroups(axis) => given(self, field!(workgroups), axis),
@@ -142,6 +143,15 @@ impl Emitter<'_, '_> {
             Builtin::SubgroupId => Held::Uniform(warp(self)),
             Builtin::Subgroups => Held::Uniform(self.word(self.layout.warps)),
         }
+    }
+
+    /// Where each lane is along an axis; the third is its number. Those that are none are at 0.
+    fn places_of(&mut self, axis: u8) -> Held {
+        let skip = (u32::from(axis) * 4 * self.lanes() * self.layout.warps) as i32;
+        let chunks = 0..(self.lanes() / 4) as i32;
+        let at = self.places;
+        let chunk = |chunk| self.load(types::I32X4, fixed(), at, skip + 16 * chunk);
+        Held::Varying(chunks.map(chunk).collect())
     }
 
     fn length(&mut self, length: Length) -> Value {
@@ -156,11 +166,6 @@ impl Emitter<'_, '_> {
     }
 
     fn bound(&mut self, a: ir::Value, length: Length) -> Held {
-        if let Length::Fixed(count) = length
-            && self.ranges[a.0 as usize] < u64::from(count)
-        {
-            return self.held(a);
-        }
         let length = self.length(length);
         // An array has one element at least, but for one of no elements, of which nothing is read.
         let one = self.word(1);

@@ -263,18 +263,21 @@ impl Emitter<'_, '_> {
     /// Pays for a round of a loop, and asks for more where that was the last.
     fn pay(&mut self, instructions: u64) {
         let cost = (instructions * u64::from(self.lanes())) as i64;
-        let credit = self.load(types::I64, own(), self.given, field!(credit));
+        let credit = self.b.use_var(self.credit);
         let rest = self.b.ins().iadd_imm_s(credit, -cost);
-        self.store(own(), rest, self.given, field!(credit));
+        self.b.def_var(self.credit, rest);
         let over = self.b.ins().icmp_imm_s(IntCC::SignedLessThan, rest, 0);
         let (ask, next) = (self.b.create_block(), self.b.create_block());
         self.b.ins().brif(over, ask, &[], next, &[]);
         self.b.seal_block(ask);
         self.b.set_cold_block(ask);
         self.b.switch_to_block(ask);
+        self.store(own(), rest, self.given, field!(credit));
         if let Some(stop) = self.call(run::grant as *const () as usize, &[self.given], true) {
             self.stop_if(stop);
         }
+        let more = self.load(types::I64, own(), self.given, field!(credit));
+        self.b.def_var(self.credit, more);
         self.close(next);
     }
 

@@ -6,9 +6,10 @@
 
 use super::ask::Asked;
 use super::layout::{Layout, chunk_lanes};
+use super::proofs::Proofs;
 use super::shapes::Shapes;
 use super::tree::Tree;
-use crate::ir::{self, Kernel, Label, Length, Slot, Type};
+use crate::ir::{self, Kernel, Label, Slot, Type};
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::immediates::Offset32;
 use cranelift_codegen::ir::{
@@ -57,8 +58,7 @@ pub(super) struct Emitter<'a, 'k> {
     pub(super) tree: &'a Tree<'k>,
     pub(super) shapes: &'a Shapes,
     pub(super) layout: &'a Layout,
-    pub(super) ranges: &'a [u64],
-    pub(super) bounds: &'a HashMap<ir::Value, Length>,
+    pub(super) proofs: &'a Proofs,
     pub(super) asks: &'a mut Vec<Box<Asked>>,
     pub(super) convention: CallConv,
     pub(super) values: HashMap<ir::Value, Held>,
@@ -68,6 +68,8 @@ pub(super) struct Emitter<'a, 'k> {
     pub(super) mask: Vec<Variable>,
     /// The number of the warp, as 64 bits.
     pub(super) warp: Variable,
+    /// Instructions × lanes until somebody must be asked for more.
+    pub(super) credit: Variable,
     pub(super) given: Value,
     /// The warp's own: its state, its lanes' memory, the places of its lanes.
     pub(super) state: Value,

@@ -1,12 +1,12 @@
 //! Loads and stores.
 //!
-//! Where an address is within its memory for certain ([`ranges`](super::ranges)), nothing is looked at when
+//! Where an address is within its memory for certain ([`proofs`](super::proofs)), nothing is looked at when
 //! the code runs; else it is compared with what the memory has, and the first lane that is past it ends the
 //! dispatch, as in the interpreter.
 
 use super::emit::{Emitter, Held, field, fixed, kernel_memory, own, scalar, vector};
 use super::run;
-use crate::ir::{self, Binding, BindingKind, Length, Memory, Node, Op, Place, Span, Type};
+use crate::ir::{self, Memory, Place, Span, Type};
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{InstBuilder, MemFlagsData, Value, types};
 
@@ -47,59 +47,6 @@ impl Emitter<'_, '_> {
             Memory::Immediate => self.long(kernel.immediate_bytes.into()),
             Memory::Workgroup => self.long(kernel.workgroup_bytes.into()),
             Memory::Private => self.long(kernel.private_bytes.into()),
-        }
-    }
-
-    /// Whether an address is within its memory, whatever the kernel is given.
-    fn is_within(&self, place: &Place, ty: Type) -> bool {
-        let bytes = u64::from(ty.bytes());
-        let most = |except: Option<usize>| {
-            let terms = place.terms.iter().enumerate().filter(|(n, _)| Some(*n) != except);
-            terms.fold(Some(u64::from(place.base)), |sum, (_, (value, stride))| {
-                let range = self.ranges[value.0 as usize];
-                sum?.checked_add(range.checked_mul(u64::from(*stride))?)
-            })
-        };
-        let there = match place.memory {
-            Memory::Binding(number) => match &self.kernel.bindings[number as usize].kind {
-                BindingKind::Buffer { least, .. } => *least,
-                BindingKind::Texture { .. } => 0,
-            },
-            Memory::Workgroup => self.kernel.workgroup_bytes.into(),
-            Memory::Private => self.kernel.private_bytes.into(),
-            Memory::Immediate => self.kernel.immediate_bytes.into(),
-        };
-        if most(None).is_some_and(|most| most + bytes <= there) {
-            return true;
-        }
-        // An index below the number of elements of the array that it is in.
-        place.terms.iter().enumerate().any(|(number, (value, stride))| {
-            let Some((binding, offset, of)) = self.elements(*value) else { return false };
-            let element = most(Some(number)).is_some_and(|most| {
-                most >= u64::from(offset) && most - u64::from(offset) + bytes <= u64::from(of)
-            });
-            place.memory == Memory::Binding(binding)
-                && *stride == of
-                && place.base >= offset
-                && element
-                && self.has_an_element(binding, offset, of)
-        })
-    }
-
-    /// The runtime-sized array that a value is held to.
-    fn elements(&self, value: ir::Value) -> Option<(u32, u32, u32)> {
-        self.bounds.get(&value).and_then(|length| match length {
-            Length::Runtime { binding, offset, stride } => Some((*binding, *offset, *stride)),
-            Length::Fixed(_) => None,
-        })
-    }
-
-    /// Whether what is bound has one element at least.
-    fn has_an_element(&self, binding: u32, offset: u32, stride: u32) -> bool {
-        let binding: &Binding = &self.kernel.bindings[binding as usize];
-        match binding.kind {
-            BindingKind::Buffer { least, .. } => least >= u64::from(offset) + u64::from(stride),
-            BindingKind::Texture { .. } => false,
         }
     }
 
@@ -147,9 +94,6 @@ impl Emitter<'_, '_> {
 
     /// Has lanes past a memory end the dispatch, and gives addresses of which all are within it.
     fn check(&mut self, place: &Place, ty: Type, addresses: &[Value], span: Span) -> Vec<Value> {
-        if self.is_within(place, ty) {
-            return addresses.to_vec();
-        }
         let bytes = self.bytes(place.memory);
         // A memory that is smaller than the type has no place for it: all are past it.
         let last = self.b.ins().iadd_imm_s(bytes, -i64::from(ty.bytes()));
@@ -305,8 +249,7 @@ impl Emitter<'_, '_> {
     }
 
     /// Reads memory.
-    pub(super) fn read(&mut self, ty: Type, place: &Place, span: Span) -> Held {
-        let within = self.is_within(place, ty);
+    pub(super) fn read(&mut self, ty: Type, place: &Place, within: bool, span: Span) -> Held {
         let memory = place.memory;
         match self.address(place) {
             Address::Uniform(address) if memory == Memory::Private => {
@@ -350,8 +293,10 @@ impl Emitter<'_, '_> {
                 Held::Varying(results)
             }
             _ => {
-                let addresses = self.addresses(place);
-                let addresses = self.check(place, ty, &addresses, span);
+                let mut addresses = self.addresses(place);
+                if !within {
+                    addresses = self.check(place, ty, &addresses, span);
+                }
                 Held::Varying(self.read_each(ty, memory, &addresses))
             }
         }
@@ -409,9 +354,8 @@ impl Emitter<'_, '_> {
     }
 
     /// Writes memory.
-    pub(super) fn write(&mut self, place: &Place, value: ir::Value, span: Span) {
+    pub(super) fn write(&mut self, place: &Place, value: ir::Value, within: bool, span: Span) {
         let ty = self.ty(value);
-        let within = self.is_within(place, ty);
         let memory = place.memory;
         let address = self.address(place);
         let one = self.number(value);
@@ -462,8 +406,10 @@ impl Emitter<'_, '_> {
                 self.b.switch_to_block(after);
             }
             _ => {
-                let addresses = self.addresses(place);
-                let addresses = self.check(place, ty, &addresses, span);
+                let mut addresses = self.addresses(place);
+                if !within {
+                    addresses = self.check(place, ty, &addresses, span);
+                }
                 self.write_each(ty, memory, &addresses, value);
             }
         }
@@ -555,6 +501,7 @@ impl Emitter<'_, '_> {
     }
 
     /// Atomics of each lane that takes part, the lowest first.
+    #[allow(clippy::too_many_arguments)]
     pub(super) fn atomic(
         &mut self,
         first: ir::Value,
@@ -562,11 +509,14 @@ impl Emitter<'_, '_> {
         place: &Place,
         value: ir::Value,
         compare: Option<ir::Value>,
+        within: bool,
         span: Span,
     ) {
         let ty = self.ty(value);
-        let addresses = self.addresses(place);
-        let addresses = self.check(place, ty, &addresses, span);
+        let mut addresses = self.addresses(place);
+        if !within {
+            addresses = self.check(place, ty, &addresses, span);
+        }
         let start = self.start(place.memory);
         let addresses = self.spill(0, &addresses);
         let values = self.put(1, value, false);
@@ -589,29 +539,4 @@ impl Emitter<'_, '_> {
 /// Whether lanes so far apart are read from one address with an offset each.
 fn near(step: u32) -> bool {
     (step as i32).unsigned_abs() <= 1 << 16
-}
-
-/// The length that each value which went through [`Op::Bound`] is below.
-pub(super) fn bounds(nodes: &ir::Block, found: &mut std::collections::HashMap<ir::Value, Length>) {
-    for node in nodes {
-        match node {
-            Node::Inst { first, op: Op::Bound(_, length), .. } => {
-                found.insert(*first, *length);
-            }
-            Node::If { then, otherwise, .. } => {
-                bounds(then, found);
-                bounds(otherwise, found);
-            }
-            Node::Loop { body, continuing, .. } => {
-                bounds(body, found);
-                bounds(continuing, found);
-            }
-            Node::Switch { cases, default, .. } => {
-                cases.iter().for_each(|(_, nodes)| bounds(nodes, found));
-                bounds(default, found);
-            }
-            Node::Scope { body, .. } => bounds(body, found),
-            Node::Inst { .. } | Node::Leave { .. } | Node::Barrier { .. } => {}
-        }
-    }
 }

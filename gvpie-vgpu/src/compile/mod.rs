@@ -11,7 +11,7 @@
 //!   lanes is one number, and what it reads one vector.
 //! * Operations without instructions of their own call the functions of [`numerics`](crate::numerics) over
 //!   the lanes of a warp, so that they are bit for bit the interpreter's.
-//! * No address leaves its memory: it is proved not to ([`ranges`]), or looked at ([`memory`]).
+//! * No address leaves its memory: it is proved not to ([`proofs`]), or looked at ([`memory`]).
 
 mod ask;
 mod atomics;
@@ -21,7 +21,7 @@ mod emit;
 mod engine;
 mod layout;
 mod memory;
-mod ranges;
+mod proofs;
 mod region;
 mod run;
 mod shapes;
@@ -37,8 +37,8 @@ use crate::ir::{Block, Builtin, Kernel, Node, Op, Scope};
 use ask::Asked;
 use engine::{Code, Engine};
 use layout::Layout;
+use proofs::Proofs;
 use shapes::Shapes;
-use std::collections::HashMap;
 use tree::{Tree, Wide};
 
 /// Lanes of a warp at most: the bits of a mask.
@@ -68,19 +68,11 @@ impl Compiled {
         let tree = Tree::new(kernel);
         let shapes = Shapes::new(kernel, &tree, lanes as u32);
         let layout = Layout::new(kernel, &tree, &shapes, lanes as u32);
-        let ranges = ranges::ranges(kernel);
-        let mut bounds = HashMap::new();
-        memory::bounds(&kernel.body, &mut bounds);
+        let proofs = Proofs::new(kernel, &shapes);
         let mut engine = Engine::new()?;
         let mut asks = Vec::new();
-        let of = region::Of {
-            kernel,
-            tree: &tree,
-            shapes: &shapes,
-            layout: &layout,
-            ranges: &ranges,
-            bounds: &bounds,
-        };
+        let of =
+            region::Of { kernel, tree: &tree, shapes: &shapes, layout: &layout, proofs: &proofs };
         for number in 0..tree.regions.len() {
             region::compile(&mut engine, &of, &mut asks, number)?;
         }

@@ -4,10 +4,11 @@ use super::ask::Asked;
 use super::emit::{Emitter, Held, Home, field, fixed, own, scalar, scratch, vector};
 use super::engine::Engine;
 use super::layout::{Cell, Layout};
+use super::proofs::Proofs;
 use super::shapes::Shapes;
 use super::tree::{Body, Part, Tree};
 use crate::interp::RunError;
-use crate::ir::{self, Kernel, Length, Op, Slot, Type};
+use crate::ir::{self, Kernel, Op, Slot, Type};
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{Block, InstBuilder, Value, types};
 use cranelift_frontend::FunctionBuilder;
@@ -20,8 +21,7 @@ pub(super) struct Of<'a, 'k> {
     pub(super) tree: &'a Tree<'k>,
     pub(super) shapes: &'a Shapes,
     pub(super) layout: &'a Layout,
-    pub(super) ranges: &'a [u64],
-    pub(super) bounds: &'a HashMap<ir::Value, Length>,
+    pub(super) proofs: &'a Proofs,
 }
 
 /// Compiles the region of a number.
@@ -31,7 +31,7 @@ pub(super) fn compile(
     asks: &mut Vec<Box<Asked>>,
     number: usize,
 ) -> Result<(), RunError> {
-    let Of { kernel, tree, shapes, layout, ranges, bounds } = *of;
+    let Of { kernel, tree, shapes, layout, proofs } = *of;
     let mut function = engine.function();
     let (convention, frontend) = (engine.call(), engine.frontend());
     let mut b = FunctionBuilder::new(&mut function, &mut engine.builder);
@@ -40,7 +40,7 @@ pub(super) fn compile(
     b.switch_to_block(entry);
     b.seal_block(entry);
     let given = b.block_params(entry)[0];
-    let warp = b.declare_var(types::I64);
+    let (warp, credit) = (b.declare_var(types::I64), b.declare_var(types::I64));
     let mask = (0..layout.lanes / 4).map(|_| b.declare_var(types::I32X4)).collect();
     let scratch = b.create_sized_stack_slot(scratch(layout.lanes));
     let mut emitter = Emitter {
@@ -49,8 +49,7 @@ pub(super) fn compile(
         tree,
         shapes,
         layout,
-        ranges,
-        bounds,
+        proofs,
         asks,
         convention,
         values: HashMap::new(),
@@ -58,6 +57,7 @@ pub(super) fn compile(
         targets: HashMap::new(),
         mask,
         warp,
+        credit,
         given,
         state: given,
         private: given,
@@ -119,6 +119,8 @@ impl Emitter<'_, '_> {
         );
         let zero = self.long(0);
         self.b.def_var(self.warp, zero);
+        let credit = self.load(types::I64, own(), self.given, field!(credit));
+        self.b.def_var(self.credit, credit);
         self.b.ins().jump(head, &[]);
         self.b.switch_to_block(head);
         let warp = self.b.use_var(self.warp);
@@ -150,6 +152,8 @@ impl Emitter<'_, '_> {
         self.b.seal_block(head);
         self.b.seal_block(done);
         self.b.switch_to_block(done);
+        let credit = self.b.use_var(self.credit);
+        self.store(own(), credit, self.given, field!(credit));
         let zero = self.word(0);
         self.b.ins().return_(&[zero]);
     }

@@ -73,8 +73,12 @@ impl<W: Watch> Group<'_, W> {
                 false => self.set::<u32>(*slot, *a),
             },
             Do::Bound { out, a, length } => {
-                let length = self.registers.of::<u32>(*length)[0];
-                if W::ACTIVE {
+                let length: u32 = self.registers.first(*length);
+                if W::ACTIVE
+                    && (!self.registers.is_same::<u32>(*a)
+                        || self.registers.first::<u32>(*a) >= length)
+                {
+                    self.registers.deal::<u32>(*a);
                     let indices = self.registers.of::<u32>(*a);
                     self.watch.bound(indices, length, &self.mask, span);
                 }
@@ -108,20 +112,31 @@ impl<W: Watch> Group<'_, W> {
         Over2 { registers: &mut self.registers, range: self.range.clone(), out, a, b }
     }
 
-    fn fma<T: Real>(&mut self, out: Register, [a, b, c]: [Register; 3]) {
+    fn fma<T: Real>(&mut self, out: Register, operands: [Register; 3]) {
         let range = self.range.clone();
-        self.registers.writing::<T::Bits>(out, |out, registers| {
-            let of = |register| &registers.of::<T::Bits>(register)[range.clone()];
-            let operands = of(a).iter().zip(of(b)).zip(of(c));
+        let fma = |[a, b, c]: [T::Bits; 3]| T::of(a).fma(T::of(b), T::of(c)).bits();
+        if operands.iter().all(|a| self.registers.is_same::<T::Bits>(*a)) {
+            let value = fma(operands.map(|a| self.registers.first(a)));
+            return self.registers.fill(out, value);
+        }
+        operands.iter().for_each(|a| self.registers.deal::<T::Bits>(*a));
+        self.registers.writing::<T::Bits, _>(out, |out, registers| {
+            let [a, b, c] = operands.map(|a| &registers.of::<T::Bits>(a)[range.clone()]);
+            let operands = a.iter().zip(b).zip(c);
             for (out, ((a, b), c)) in out[range.clone()].iter_mut().zip(operands) {
-                *out = T::of(*a).fma(T::of(*b), T::of(*c)).bits();
+                *out = fma([*a, *b, *c]);
             }
         });
     }
 
     fn select<L: Lane>(&mut self, out: Register, condition: Register, a: Register, b: Register) {
+        if self.registers.is_same::<u32>(condition) {
+            let chosen = if self.registers.first::<u32>(condition) != 0 { a } else { b };
+            return self.copy::<L>(out, chosen);
+        }
         let range = self.range.clone();
-        self.registers.writing::<L>(out, |out, registers| {
+        [a, b].iter().for_each(|a| self.registers.deal::<L>(*a));
+        self.registers.writing::<L, _>(out, |out, registers| {
             let of = |register| &registers.of::<L>(register)[range.clone()];
             let operands = registers.of::<u32>(condition)[range.clone()].iter().zip(of(a));
             for (out, ((c, a), b)) in out[range.clone()].iter_mut().zip(operands.zip(of(b))) {
@@ -131,22 +146,35 @@ impl<W: Watch> Group<'_, W> {
     }
 
     fn copy<L: Lane>(&mut self, out: Register, a: Register) {
+        if self.registers.is_same::<L>(a) {
+            let value: L = self.registers.first(a);
+            return self.registers.fill(out, value);
+        }
         let range = self.range.clone();
-        self.registers.writing::<L>(out, |out, registers| {
+        self.registers.writing::<L, _>(out, |out, registers| {
             out[range.clone()].copy_from_slice(&registers.of::<L>(a)[range]);
         });
     }
 
     /// A slot keeps what lanes that take no part have there.
     fn set<L: Lane>(&mut self, slot: Register, a: Register) {
-        let (mask, range, whole) = (self.mask, self.range.clone(), self.whole);
-        self.registers.writing::<L>(slot, |slot, registers| {
-            let a = registers.of::<L>(a);
-            match whole {
-                true => slot.copy_from_slice(a),
+        let (mask, range) = (self.mask, self.range.clone());
+        if self.whole && self.registers.is_same::<L>(a) {
+            let value: L = self.registers.first(a);
+            return self.registers.fill(slot, value);
+        }
+        self.registers.deal::<L>(a);
+        if !self.whole {
+            self.registers.deal::<L>(slot);
+        }
+        let dense = self.dense;
+        self.registers.writing::<L, _>(slot, |slot, registers| {
+            let a = &registers.of::<L>(a)[range.clone()];
+            match dense {
+                true => slot[range].copy_from_slice(a),
                 false => {
-                    for lane in range {
-                        slot[lane] = if mask.has(lane) { a[lane] } else { slot[lane] };
+                    for ((slot, a), lane) in slot[range.clone()].iter_mut().zip(a).zip(range) {
+                        *slot = if mask.has(lane) { *a } else { *slot };
                     }
                 }
             }
@@ -177,8 +205,12 @@ impl<W: Watch> Group<'_, W> {
     /// The lanes that take part and have a NaN.
     fn nan(&self, ty: Type, register: Register) -> Mask {
         fn of<T: Scalar, W: Watch>(group: &Group<'_, W>, register: Register) -> Mask {
-            let lanes = &group.registers.of::<T::Bits>(register)[group.range.clone()];
             let nan = |bits: &T::Bits| T::of(*bits).is_nan();
+            if group.registers.is_same::<T::Bits>(register) {
+                let first = group.registers.first(register);
+                return if nan(&first) { group.mask } else { Mask::NONE };
+            }
+            let lanes = &group.registers.of::<T::Bits>(register)[group.range.clone()];
             // Mostly there is none, which takes one look.
             match lanes.iter().fold(false, |any, bits| any | nan(bits)) {
                 true => Mask::of(group.range.clone(), lanes, nan).and(&group.mask),
@@ -193,14 +225,22 @@ impl<W: Watch> Group<'_, W> {
     }
 
     fn look_for_zero(&mut self, ty: Type, b: Register, span: Span) {
-        let zero = match ty.bytes() {
-            8 => {
-                let b = &self.registers.of::<u64>(b)[self.range.clone()];
-                Mask::of(self.range.clone(), b, |b| *b == 0)
+        fn of<L: Lane, W: Watch>(group: &Group<'_, W>, b: Register) -> Mask {
+            let zero = |b: &L| *b == L::default();
+            if group.registers.is_same::<L>(b) {
+                let first = group.registers.first(b);
+                return if zero(&first) { group.mask } else { Mask::NONE };
             }
-            _ => self.mask.without(&self.registers.nonzero(b, self.range.clone())),
+            let lanes = &group.registers.of::<L>(b)[group.range.clone()];
+            match lanes.iter().fold(false, |any, b| any | zero(b)) {
+                true => Mask::of(group.range.clone(), lanes, zero).and(&group.mask),
+                false => Mask::NONE,
+            }
+        }
+        let zero = match ty.bytes() {
+            8 => of::<u64, W>(self, b),
+            _ => of::<u32, W>(self, b),
         };
-        let zero = zero.and(&self.mask);
         if !zero.is_empty() {
             self.watch.divided_by_zero(&zero, span);
         }

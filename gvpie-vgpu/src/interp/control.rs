@@ -67,8 +67,13 @@ impl<W: Watch> Group<'_, W> {
         then: &[Step],
         otherwise: &[Step],
     ) -> Result<(), Stop> {
+        if self.registers.is_same::<u32>(condition) {
+            let holds = self.registers.first::<u32>(condition) != 0;
+            let steps = if holds { then } else { otherwise };
+            return if steps.is_empty() { Ok(()) } else { self.block(steps) };
+        }
         let mask = self.mask;
-        let holds = self.registers.nonzero(condition, self.range.clone()).and(&mask);
+        let holds = self.registers.nonzero(condition, self.range.clone(), &mask);
         let fails = mask.without(&holds);
         let mut after = Mask::NONE;
         for (way, steps) in [(holds, then), (fails, otherwise)] {
@@ -95,15 +100,19 @@ impl<W: Watch> Group<'_, W> {
         while !self.mask.is_empty() {
             self.again[label] = Mask::NONE;
             self.block(body)?;
-            self.enter(self.mask.or(&self.again[label]));
+            if !self.again[label].is_empty() {
+                self.enter(self.mask.or(&self.again[label]));
+            }
             if self.mask.is_empty() {
                 break;
             }
             self.block(continuing)?;
             if let Some(condition) = break_if {
-                let done = self.registers.nonzero(condition, self.range.clone()).and(&self.mask);
-                self.left[label] = self.left[label].or(&done);
-                self.enter(self.mask.without(&done));
+                let done = self.registers.nonzero(condition, self.range.clone(), &self.mask);
+                if !done.is_empty() {
+                    self.left[label] = self.left[label].or(&done);
+                    self.enter(self.mask.without(&done));
+                }
             }
         }
         self.enter(self.left[label]);
@@ -118,6 +127,7 @@ impl<W: Watch> Group<'_, W> {
         default: &[Step],
     ) -> Result<(), Stop> {
         self.left[label] = Mask::NONE;
+        self.registers.deal::<u32>(selector);
         let mut rest = self.mask;
         let mut after = Mask::NONE;
         for (selectors, steps) in cases {

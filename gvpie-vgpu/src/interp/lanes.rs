@@ -67,6 +67,11 @@ impl Mask {
         mask
     }
 
+    /// How many lanes there are.
+    pub(crate) fn count(&self) -> usize {
+        self.0.iter().map(|word| word.count_ones() as usize).sum()
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.0.iter().fold(0, |any, word| any | word) == 0
     }
@@ -95,6 +100,10 @@ impl Mask {
     #[inline(always)]
     pub(crate) fn each(&self, mut f: impl FnMut(usize)) {
         for (word, bits) in self.0.iter().enumerate() {
+            if *bits == u64::MAX {
+                (word * 64..word * 64 + 64).for_each(&mut f);
+                continue;
+            }
             let mut left = *bits;
             while left != 0 {
                 f(word * 64 + left.trailing_zeros() as usize);
@@ -128,59 +137,141 @@ impl Mask {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Register(pub(crate) u32);
 
+/// How many lanes of a register are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct State {
+    /// Whether all lanes hold the same, which lane 0 then has.
+    same: bool,
+    /// Whether each lane has its own, so that they can be read as a vector. One of both holds.
+    full: bool,
+}
+
+const SAME: State = State { same: true, full: false };
+const SEPARATE: State = State { same: false, full: true };
+
 /// What all lanes hold: a vector for each register.
+///
+/// What comes of operands that are the same in all lanes is so too: it is computed once, for lane 0, and
+/// only dealt out to the others where it meets what is not.
 #[derive(Debug)]
 pub(crate) struct Registers {
-    pub(crate) words: Vec<Vec<u32>>,
-    pub(crate) longs: Vec<Vec<u64>>,
+    words: Vec<Vec<u32>>,
+    longs: Vec<Vec<u64>>,
+    /// Of those of 32 bits, and of 64.
+    states: [Vec<State>; 2],
 }
 
 impl Registers {
     pub(crate) fn zeroed(words: usize, longs: usize, lanes: usize) -> Registers {
-        Registers { words: vec![vec![0; lanes]; words], longs: vec![vec![0; lanes]; longs] }
+        Registers {
+            words: vec![vec![0; lanes]; words],
+            longs: vec![vec![0; lanes]; longs],
+            states: [words, longs].map(|count| vec![State { same: true, full: true }; count]),
+        }
     }
 
-    /// The lanes of one of the registers of 32 bits or of 64.
+    fn state<L: Lane>(&mut self, register: Register) -> &mut State {
+        &mut self.states[usize::from(size_of::<L>() == 8)][register.0 as usize]
+    }
+
+    /// Whether all lanes hold the same.
+    pub(crate) fn is_same<L: Lane>(&self, register: Register) -> bool {
+        self.states[usize::from(size_of::<L>() == 8)][register.0 as usize].same
+    }
+
+    /// What lane 0 has: if all have the same, what they have.
+    pub(crate) fn first<L: Lane>(&self, register: Register) -> L {
+        L::of_two(&self.words, &self.longs)[register.0 as usize][0]
+    }
+
+    /// Deals out to all lanes what is the same in all, to be read as a vector.
+    pub(crate) fn deal<L: Lane>(&mut self, register: Register) {
+        let state = self.state::<L>(register);
+        if !std::mem::replace(&mut state.full, true) {
+            let lanes = &mut L::of_two_mut(&mut self.words, &mut self.longs)[register.0 as usize];
+            let first = lanes[0];
+            lanes.fill(first);
+        }
+    }
+
+    /// The lanes of one of the registers of 32 bits or of 64, which are dealt out or separate.
     pub(crate) fn of<L: Lane>(&self, register: Register) -> &[L] {
+        debug_assert!(self.states[usize::from(size_of::<L>() == 8)][register.0 as usize].full);
         &L::of_two(&self.words, &self.longs)[register.0 as usize]
     }
 
-    /// The same, to be changed.
+    /// The same, to be changed lane by lane. Those that are not keep what is there, be it what it may.
     pub(crate) fn of_mut<L: Lane>(&mut self, register: Register) -> &mut [L] {
+        *self.state::<L>(register) = SEPARATE;
         &mut L::of_two_mut(&mut self.words, &mut self.longs)[register.0 as usize]
     }
 
     /// Takes a register out for a while, to be written as others are read: a value is no operand of its own.
-    pub(crate) fn writing<L: Lane>(
+    #[inline(always)]
+    pub(crate) fn writing<L: Lane, R>(
         &mut self,
         register: Register,
-        write: impl FnOnce(&mut [L], &Registers),
-    ) {
+        write: impl FnOnce(&mut [L], &Registers) -> R,
+    ) -> R {
+        *self.state::<L>(register) = SEPARATE;
         let mut out =
             take(&mut L::of_two_mut(&mut self.words, &mut self.longs)[register.0 as usize]);
-        write(&mut out, self);
+        let result = write(&mut out, self);
         L::of_two_mut(&mut self.words, &mut self.longs)[register.0 as usize] = out;
+        result
+    }
+
+    /// Takes a register out for a while: of the two vectors, the one of its width.
+    pub(crate) fn lend(&mut self, wide: bool, register: Register) -> (Vec<u32>, Vec<u64>) {
+        let at = register.0 as usize;
+        match wide {
+            true => (Vec::new(), take(&mut self.longs[at])),
+            false => (take(&mut self.words[at]), Vec::new()),
+        }
+    }
+
+    /// Puts back what was lent.
+    pub(crate) fn give(&mut self, wide: bool, register: Register, lent: (Vec<u32>, Vec<u64>)) {
+        let at = register.0 as usize;
+        match wide {
+            true => self.longs[at] = lent.1,
+            false => self.words[at] = lent.0,
+        }
+    }
+
+    /// Each lane has its own from now on.
+    pub(crate) fn separate(&mut self, wide: bool, register: Register) {
+        self.states[usize::from(wide)][register.0 as usize] = SEPARATE;
     }
 
     /// What a lane of a register holds, zeros above.
     pub(crate) fn lane(&self, wide: bool, register: Register, lane: usize) -> u64 {
         let at = register.0 as usize;
+        let lane = if self.states[usize::from(wide)][at].full { lane } else { 0 };
         if wide { self.longs[at][lane] } else { self.words[at][lane].into() }
     }
 
     /// Has all lanes hold the same.
-    pub(crate) fn fill(&mut self, wide: bool, register: Register, bits: u64) {
-        let at = register.0 as usize;
+    pub(crate) fn fill<L: Lane>(&mut self, register: Register, value: L) {
+        *self.state::<L>(register) = SAME;
+        L::of_two_mut(&mut self.words, &mut self.longs)[register.0 as usize][0] = value;
+    }
+
+    /// The same, of bits that are cut.
+    pub(crate) fn fill_bits(&mut self, wide: bool, register: Register, bits: u64) {
         match wide {
-            true => self.longs[at].fill(bits),
-            false => self.words[at].fill(bits as u32),
+            true => self.fill(register, bits),
+            false => self.fill(register, bits as u32),
         }
     }
 
-    /// The lanes within `range` whose word is not zero.
-    pub(crate) fn nonzero(&self, register: Register, range: Range<usize>) -> Mask {
+    /// The lanes within `range` that take part and whose word is not zero.
+    pub(crate) fn nonzero(&self, register: Register, range: Range<usize>, mask: &Mask) -> Mask {
+        if self.is_same::<u32>(register) {
+            return if self.first::<u32>(register) != 0 { *mask } else { Mask::NONE };
+        }
         let words = &self.words[register.0 as usize][range.clone()];
-        Mask::of(range, words, |word| *word != 0)
+        Mask::of(range, words, |word| *word != 0).and(mask)
     }
 }
 
@@ -197,7 +288,11 @@ impl Visit1 for Over1<'_> {
     type Out = ();
     fn visit<A: Scalar, B: Scalar>(self, f: impl Fn(A) -> B + Copy) {
         let Over1 { registers, range, out, a } = self;
-        registers.writing::<B::Bits>(out, |out, registers| {
+        if registers.is_same::<A::Bits>(a) {
+            let value = f(A::of(registers.first(a))).bits();
+            return registers.fill(out, value);
+        }
+        registers.writing::<B::Bits, _>(out, |out, registers| {
             let a = &registers.of::<A::Bits>(a)[range.clone()];
             for (out, a) in out[range].iter_mut().zip(a) {
                 *out = f(A::of(*a)).bits();
@@ -219,7 +314,13 @@ impl Visit2 for Over2<'_> {
     type Out = ();
     fn visit<A: Scalar, B: Scalar, C: Scalar>(self, f: impl Fn(A, B) -> C + Copy) {
         let Over2 { registers, range, out, a, b } = self;
-        registers.writing::<C::Bits>(out, |out, registers| {
+        if registers.is_same::<A::Bits>(a) && registers.is_same::<B::Bits>(b) {
+            let value = f(A::of(registers.first(a)), B::of(registers.first(b))).bits();
+            return registers.fill(out, value);
+        }
+        registers.deal::<A::Bits>(a);
+        registers.deal::<B::Bits>(b);
+        registers.writing::<C::Bits, _>(out, |out, registers| {
             let a = &registers.of::<A::Bits>(a)[range.clone()];
             let b = &registers.of::<B::Bits>(b)[range.clone()];
             for ((out, a), b) in out[range].iter_mut().zip(a).zip(b) {

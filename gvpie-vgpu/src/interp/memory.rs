@@ -5,9 +5,9 @@
 //! costs what plain words cost. Two bytes are written by exchange of their word; 64-bit atomics take a lock,
 //! which orders them among themselves and with nothing else, as WGSL has it.
 
-use super::lanes::{Mask, Register};
+use super::lanes::{Mask, Register, Registers};
 use super::step::At;
-use super::watch::{Access, Reach};
+use super::watch::{Access, Reach, Shape};
 use super::{Group, RunError, Stop, Watch};
 use crate::device::Words;
 use crate::ir::{Atomic, Binary, Memory, Span, Type};
@@ -104,6 +104,18 @@ struct View<'a, W> {
 }
 
 impl<W: Word> View<'_, W> {
+    /// The words of a range of lanes that lie side by side from a lane's address on; nothing if they do not
+    /// all lie within.
+    #[inline(always)]
+    fn run(&self, address: u32, range: &Range<usize>) -> Option<&[W]> {
+        let word = (address / 4) as usize;
+        let first = match self.lanes {
+            0 => word,
+            lanes => word * lanes + range.start,
+        };
+        self.words.get(first..first.checked_add(range.len())?)
+    }
+
     /// Runs over the lanes of a range, whoever takes part; the first lane that does and finds no memory.
     #[inline(always)]
     fn each(
@@ -172,12 +184,18 @@ struct Load<'a> {
     words: &'a mut [u32],
     longs: &'a mut [u64],
     range: Range<usize>,
+    /// Whether the words lie side by side.
+    linear: bool,
     mask: &'a Mask,
 }
 
 impl Use for Load<'_> {
     fn with<W: Word>(self, view: View<'_, W>, addresses: &[u32]) -> Option<usize> {
-        let Load { ty, words, longs, range, mask } = self;
+        let Load { ty, words, longs, range, linear, mask } = self;
+        if linear && let Some(run) = view.run(addresses[range.start], &range) {
+            words[range].iter_mut().zip(run).for_each(|(out, word)| *out = word.get());
+            return None;
+        }
         match ty {
             Type::I64 | Type::U64 | Type::F64 => {
                 view.each(addresses, range, mask, true, |lane, _, low, high| {
@@ -207,14 +225,23 @@ struct Store<'a> {
     words: &'a [u32],
     longs: &'a [u64],
     mask: &'a Mask,
-    /// All lanes, if all take part.
-    whole: Option<Range<usize>>,
+    /// The lanes, if all from the first to the last take part.
+    dense: Option<Range<usize>>,
+    /// Whether the words lie side by side.
+    linear: bool,
 }
 
 impl Use for Store<'_> {
     fn with<W: Word>(self, view: View<'_, W>, addresses: &[u32]) -> Option<usize> {
-        let Store { ty, words, longs, mask, whole } = self;
-        match (ty, whole) {
+        let Store { ty, words, longs, mask, dense, linear } = self;
+        if linear
+            && let Some(range) = &dense
+            && let Some(run) = view.run(addresses[range.start], range)
+        {
+            words[range.clone()].iter().zip(run).for_each(|(a, word)| word.set(*a));
+            return None;
+        }
+        match (ty, dense) {
             (Type::I64 | Type::U64 | Type::F64, _) => {
                 view.each_there(addresses, mask, true, |lane, _, low, high| {
                     low.set(longs[lane] as u32);
@@ -225,7 +252,7 @@ impl Use for Store<'_> {
                 let shift = half_shift(address);
                 word.update(|old| old & !(0xffff << shift) | words[lane] << shift);
             }),
-            (_, Some(all)) => view.each(addresses, all, mask, false, |lane, _, word, _| {
+            (_, Some(range)) => view.each(addresses, range, mask, false, |lane, _, word, _| {
                 word.set(words[lane]);
             }),
             (_, None) => view.each_there(addresses, mask, false, |lane, _, word, _| {
@@ -292,34 +319,71 @@ impl Use for Change<'_> {
 }
 
 impl<W: Watch> Group<'_, W> {
-    /// Finds the addresses of all lanes from the first to the last, and shows them to who watches.
-    fn find(&mut self, at: &At, reach: Reach, ty: Type, span: Span) {
-        let addresses = &mut self.addresses[self.range.clone()];
-        match at.terms.split_first() {
-            None => addresses.fill(at.base),
-            Some(((first, stride), rest)) => {
-                let values = &self.registers.of::<u32>(*first)[self.range.clone()];
+    /// Finds the addresses of all lanes from the first to the last, and shows them to who watches. Of addresses
+    /// that are all the same, only the first is sure to be there, unless lanes write or have memory of their
+    /// own.
+    fn find(&mut self, at: &At, reach: Reach, ty: Type, span: Span) -> Shape {
+        let range = self.range.clone();
+        let addresses = &mut self.addresses[range.clone()];
+        let registers = &self.registers;
+        let mut base = at.base;
+        let mut separate = at.terms.iter().filter(|(register, stride)| {
+            let same = registers.is_same::<u32>(*register);
+            if same {
+                base = registers.first::<u32>(*register).wrapping_mul(*stride).wrapping_add(base);
+            }
+            !same
+        });
+        let first = separate.next();
+        let rest: Vec<&(Register, u32)> = separate.collect();
+        let word = ty.bytes() == 4;
+        let shape = if let Some((register, stride)) = first {
+            let values = &registers.of::<u32>(*register)[range.clone()];
+            for (address, value) in addresses.iter_mut().zip(values) {
+                *address = value.wrapping_mul(*stride).wrapping_add(base);
+            }
+            for (register, stride) in rest {
+                let values = &registers.of::<u32>(*register)[range.clone()];
                 for (address, value) in addresses.iter_mut().zip(values) {
-                    *address = value.wrapping_mul(*stride).wrapping_add(at.base);
-                }
-                for (register, stride) in rest {
-                    let values = &self.registers.of::<u32>(*register)[self.range.clone()];
-                    for (address, value) in addresses.iter_mut().zip(values) {
-                        *address = value.wrapping_mul(*stride).wrapping_add(*address);
-                    }
+                    *address = value.wrapping_mul(*stride).wrapping_add(*address);
                 }
             }
-        }
+            let begin = addresses[0];
+            let side_by_side = |all, (address, lane): (&u32, u32)| {
+                all & (*address == begin.wrapping_add(lane.wrapping_mul(4)))
+            };
+            // Words of the lanes' own memory lie side by side where addresses are the same.
+            let linear = word && at.memory != Memory::Private;
+            match linear && addresses.iter().zip(0..).fold(true, side_by_side) {
+                true => Shape::Linear,
+                false => Shape::Separate,
+            }
+        } else {
+            let own = at.memory == Memory::Private;
+            match W::ACTIVE || own || reach != Reach::Read {
+                true => addresses.fill(base),
+                false => addresses[0] = base,
+            }
+            match own {
+                true if word => Shape::Linear,
+                true => Shape::Separate,
+                false => Shape::Same,
+            }
+        };
         if W::ACTIVE {
             self.watch.access(Access {
+                number: at.number,
                 memory: at.memory,
                 reach,
                 bytes: ty.bytes(),
                 addresses: &self.addresses,
+                shape,
                 mask: &self.mask,
+                range,
                 span,
             });
         }
+        shape
     }
 
     /// Uses a memory at the addresses found.
@@ -368,54 +432,37 @@ impl<W: Watch> Group<'_, W> {
         at: &At,
         span: Span,
     ) -> Result<(), Stop> {
-        self.find(at, Reach::Read, ty, span);
-        let (mask, range) = (self.mask, self.range.clone());
+        let shape = self.find(at, Reach::Read, ty, span);
+        let (mask, wide, first) = (self.mask, ty.bytes() == 8, self.range.start);
         // All lanes have one address: one reads, and the others have what it has.
-        let first = range.start;
-        let same = at.terms.is_empty() && at.memory != Memory::Private;
-        let reads = if same { first..first + 1 } else { range.clone() };
-        let number = out.0 as usize;
-        let (mut words, mut longs) = (Vec::new(), Vec::new());
-        match ty.bytes() {
-            8 => longs = std::mem::take(&mut self.registers.longs[number]),
-            _ => words = std::mem::take(&mut self.registers.words[number]),
-        }
-        let load = Load { ty, words: &mut words, longs: &mut longs, range: reads, mask: &mask };
+        let same = shape == Shape::Same;
+        let range = if same { first..first + 1 } else { self.range.clone() };
+        let linear = shape == Shape::Linear;
+        let (mut words, mut longs) = self.registers.lend(wide, out);
+        let load = Load { ty, words: &mut words, longs: &mut longs, range, linear, mask: &mask };
         let done = self.reach(at.memory, load, span);
-        match ty.bytes() {
-            _ if !same => {}
-            8 => {
-                let long = longs[first];
-                longs[range].fill(long);
-            }
-            _ => {
-                let word = words[first];
-                words[range].fill(word);
-            }
-        }
-        match ty.bytes() {
-            8 => self.registers.longs[number] = longs,
-            _ => self.registers.words[number] = words,
+        let value = if wide { longs[first] } else { words[first].into() };
+        self.registers.give(wide, out, (words, longs));
+        match same {
+            true => self.registers.fill_bits(wide, out, value),
+            false => self.registers.separate(wide, out),
         }
         done
     }
 
     pub(super) fn store(&mut self, ty: Type, at: &At, a: Register, span: Span) -> Result<(), Stop> {
-        self.find(at, Reach::Write, ty, span);
-        let mask = self.mask;
-        let whole = self.whole.then(|| self.range.clone());
-        let number = a.0 as usize;
-        let (mut words, mut longs) = (Vec::new(), Vec::new());
-        match ty.bytes() {
-            8 => longs = std::mem::take(&mut self.registers.longs[number]),
-            _ => words = std::mem::take(&mut self.registers.words[number]),
+        let shape = self.find(at, Reach::Write, ty, span);
+        let (mask, wide) = (self.mask, ty.bytes() == 8);
+        let dense = self.dense.then(|| self.range.clone());
+        let linear = shape == Shape::Linear;
+        match wide {
+            true => self.registers.deal::<u64>(a),
+            false => self.registers.deal::<u32>(a),
         }
-        let store = Store { ty, words: &words, longs: &longs, mask: &mask, whole };
+        let (words, longs) = self.registers.lend(wide, a);
+        let store = Store { ty, words: &words, longs: &longs, mask: &mask, dense, linear };
         let done = self.reach(at.memory, store, span);
-        match ty.bytes() {
-            8 => self.registers.longs[number] = longs,
-            _ => self.registers.words[number] = words,
-        }
+        self.registers.give(wide, a, (words, longs));
         done
     }
 
@@ -433,10 +480,7 @@ impl<W: Watch> Group<'_, W> {
     ) -> Result<(), Stop> {
         self.find(at, Reach::Atomic { writes: op != Atomic::Load }, ty, span);
         let (mask, wide) = (self.mask, ty.bytes() == 8);
-        let registers = std::mem::replace(
-            &mut self.registers,
-            super::lanes::Registers { words: Vec::new(), longs: Vec::new() },
-        );
+        let registers = std::mem::replace(&mut self.registers, Registers::zeroed(0, 0, 0));
         let mut before = vec![0; self.program.lanes];
         let operands = |lane: usize| {
             let compare = compare.map(|compare| registers.lane(wide, compare, lane));

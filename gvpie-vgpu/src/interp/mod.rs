@@ -29,7 +29,7 @@ pub use look::Datum;
 pub(crate) use look::Look;
 pub(crate) use memory::{Bound, WIDE};
 pub(crate) use plan::Program;
-pub(crate) use watch::{Access, Reach, Texels, Unwatched, Watch};
+pub(crate) use watch::{Access, Reach, Shape, Texels, Unwatched, Watch};
 
 use crate::device::Texture;
 use crate::ir::{Builtin, Length};
@@ -97,6 +97,8 @@ pub(crate) struct Group<'a, W: Watch> {
     range: Range<usize>,
     all: Mask,
     whole: bool,
+    /// Whether all from the first to the last take part.
+    dense: bool,
     /// For each label, who has left it, and who goes on with its next round.
     left: Vec<Mask>,
     again: Vec<Mask>,
@@ -124,6 +126,7 @@ impl<'a, W: Watch> Group<'a, W> {
             range: 0..lanes,
             all,
             whole: true,
+            dense: true,
             left: vec![Mask::NONE; program.labels],
             again: vec![Mask::NONE; program.labels],
             id: [0; 3],
@@ -132,11 +135,16 @@ impl<'a, W: Watch> Group<'a, W> {
         };
         for (fixed, wide, register) in &program.fixed {
             match fixed {
-                Fixed::Const(bits) => group.registers.fill(*wide, *register, *bits),
+                Fixed::Const(bits) => group.registers.fill_bits(*wide, *register, *bits),
                 Fixed::Length(length) => {
-                    group.registers.fill(*wide, *register, dispatch.length(*length).into());
+                    group.registers.fill(*register, dispatch.length(*length));
                 }
                 Fixed::Builtin(builtin) => {
+                    let first = group.builtin(*builtin, 0);
+                    if (1..lanes).all(|lane| group.builtin(*builtin, lane) == first) {
+                        group.registers.fill(*register, first);
+                        continue;
+                    }
                     for lane in 0..lanes {
                         let value = group.builtin(*builtin, lane);
                         group.registers.of_mut::<u32>(*register)[lane] = value;
@@ -156,12 +164,12 @@ impl<'a, W: Watch> Group<'a, W> {
         self.private.fill(0);
         let program = self.program;
         for (wide, register) in &program.slots {
-            self.registers.fill(*wide, *register, 0);
+            self.registers.fill_bits(*wide, *register, 0);
         }
-        for (fixed, wide, register) in &program.fixed {
+        for (fixed, _, register) in &program.fixed {
             if let Fixed::Builtin(Builtin::WorkgroupId(axis)) = fixed {
                 let id = self.id.get(usize::from(*axis)).copied().unwrap_or(0);
-                self.registers.fill(*wide, *register, id.into());
+                self.registers.fill(*register, id);
             }
         }
         self.enter(self.all);
@@ -189,6 +197,7 @@ impl<'a, W: Watch> Group<'a, W> {
     fn enter(&mut self, mask: Mask) {
         self.whole = mask == self.all;
         self.range = if self.whole { 0..self.program.lanes } else { mask.range() };
+        self.dense = self.whole || mask.count() == self.range.len();
         self.mask = mask;
     }
 

@@ -9,6 +9,7 @@ use crate::ir::{
     self, Binding, BindingKind, Block, Builtin, Kernel, Label, Length, Node, Op, Place, Slot, Type,
     Value,
 };
+use std::cell::Cell;
 use std::collections::HashMap;
 
 /// Constructs within one another, at most: the interpreter follows them on its own stack.
@@ -67,9 +68,11 @@ impl Program {
         let lanes = Program::check(kernel)?;
         let mut lives = Lives::new(kernel.values.len());
         lives.block(&kernel.body);
+        lives.hold();
         let mut planner = Planner {
             kernel,
             ends: lives.ends(),
+            lives,
             at: 0,
             registers: vec![Register(0); kernel.values.len()],
             kept: vec![false; kernel.values.len()],
@@ -77,6 +80,8 @@ impl Program {
             fixed: HashMap::new(),
             slots: Vec::new(),
             labels: HashMap::new(),
+            accesses: Cell::new(0),
+            below: HashMap::new(),
         };
         for ty in &kernel.slots {
             let register = planner.file(*ty).take();
@@ -150,6 +155,8 @@ struct Lives {
     open: Vec<(usize, u32)>,
     /// Where loops end.
     loops: Vec<u32>,
+    /// Where slots are set, in order.
+    sets: HashMap<Slot, Vec<u32>>,
     /// Values that live to the end of a loop, as its next round looks at them again.
     held: Vec<(Value, usize)>,
 }
@@ -162,6 +169,7 @@ impl Lives {
             last: vec![0; values],
             open: Vec::new(),
             loops: Vec::new(),
+            sets: HashMap::new(),
             held: Vec::new(),
         }
     }
@@ -181,6 +189,9 @@ impl Lives {
             match node {
                 Node::Inst { first, op, .. } => {
                     op.operands(|value| self.seen(value));
+                    if let Op::Set(slot, _) = op {
+                        self.sets.entry(*slot).or_default().push(self.at);
+                    }
                     for value in first.0..first.0 + op.results() {
                         self.begins[value as usize] = self.at;
                         self.last[value as usize] = self.at;
@@ -205,6 +216,8 @@ impl Lives {
                 Node::Switch { selector, cases, default, .. } => {
                     self.seen(*selector);
                     cases.iter().for_each(|(_, block)| self.block(block));
+                    // Each case is chosen after those before it have run.
+                    self.seen(*selector);
                     self.block(default);
                 }
                 Node::Scope { body, .. } => self.block(body),
@@ -213,15 +226,27 @@ impl Lives {
         }
     }
 
-    /// The values that nobody looks at any more after each place.
-    fn ends(mut self) -> Vec<Vec<Value>> {
-        for (value, number) in self.held {
+    /// Has values live on that the next round of a loop looks at again.
+    fn hold(&mut self) {
+        for (value, number) in self.held.drain(..) {
             let last = &mut self.last[value.0 as usize];
             *last = (*last).max(self.loops[number]);
         }
+    }
+
+    /// Whether a slot is set while a value lives, which is got from it: else both can be one register.
+    fn is_set(&self, slot: Slot, value: Value) -> bool {
+        let (begin, last) = (self.begins[value.0 as usize], self.last[value.0 as usize]);
+        let Some(sets) = self.sets.get(&slot) else { return false };
+        let next = sets.partition_point(|at| *at <= begin);
+        sets.get(next).is_some_and(|at| *at <= last)
+    }
+
+    /// The values that nobody looks at any more after each place.
+    fn ends(&self) -> Vec<Vec<Value>> {
         let mut ends = vec![Vec::new(); self.at as usize + 1];
-        for (value, last) in self.last.into_iter().enumerate() {
-            ends[last as usize].push(Value(value as u32));
+        for (value, last) in self.last.iter().enumerate() {
+            ends[*last as usize].push(Value(value as u32));
         }
         ends
     }
@@ -246,6 +271,7 @@ impl File {
 struct Planner<'a> {
     kernel: &'a Kernel,
     ends: Vec<Vec<Value>>,
+    lives: Lives,
     at: usize,
     registers: Vec<Register>,
     /// Values whose registers are fixed.
@@ -255,6 +281,10 @@ struct Planner<'a> {
     fixed: HashMap<(Fixed, bool), Register>,
     slots: Vec<(bool, Register)>,
     labels: HashMap<Label, usize>,
+    /// How many instructions so far reach memory or texels.
+    accesses: Cell<u32>,
+    /// Below what values are that need no bound for it.
+    below: HashMap<Value, u32>,
 }
 
 impl Planner<'_> {
@@ -275,15 +305,21 @@ impl Planner<'_> {
         *self.labels.entry(label).or_insert(next)
     }
 
+    fn number(&self) -> u32 {
+        self.accesses.replace(self.accesses.get() + 1)
+    }
+
     fn at(&self, place: &Place) -> At {
+        let number = self.number();
         let terms = place.terms.iter().map(|(value, stride)| (self.register(*value), *stride));
-        At { memory: place.memory, base: place.base, terms: terms.collect() }
+        At { number, memory: place.memory, base: place.base, terms: terms.collect() }
     }
 
     fn texel(&self, texture: u32, at: &[Value], level: Option<Value>) -> Texel {
+        let number = self.number();
         let signed = |value: &Value| (self.register(*value), self.ty(*value).is_signed());
         let level = level.map(|value| self.register(value));
-        Texel { texture, at: at.iter().map(signed).collect(), level }
+        Texel { number, texture, at: at.iter().map(signed).collect(), level }
     }
 
     fn fix(&mut self, fixed: Fixed, ty: Type) -> Register {
@@ -378,9 +414,20 @@ impl Planner<'_> {
         };
         if let Some(fixed) = fixed {
             let register = self.fix(fixed, self.ty(first));
-            self.registers[first.0 as usize] = register;
-            self.kept[first.0 as usize] = true;
-            return Ok(None);
+            if let Some(lanes) = self.lanes(fixed) {
+                self.below.insert(first, lanes);
+            }
+            return Ok(self.keep(first, register));
+        }
+        if let Op::Bound(a, Length::Fixed(length)) = op
+            && self.below.get(a).is_some_and(|lanes| lanes <= length)
+        {
+            return Ok(self.keep(first, self.register(*a)));
+        }
+        if let Op::Get(slot) = op
+            && !self.lives.is_set(*slot, first)
+        {
+            return Ok(self.keep(first, self.slot(*slot).1));
         }
         for value in first.0..first.0 + op.results() {
             let register = self.file(self.ty(Value(value))).take();
@@ -445,6 +492,24 @@ impl Planner<'_> {
                 level: level.as_ref().map(at),
             },
         }))
+    }
+
+    /// Below what it is, of numbers of lanes.
+    fn lanes(&self, fixed: Fixed) -> Option<u32> {
+        match fixed {
+            Fixed::Builtin(Builtin::LocalId(axis)) => {
+                self.kernel.workgroup.get(usize::from(axis)).copied()
+            }
+            Fixed::Builtin(Builtin::LocalIndex) => Some(self.kernel.workgroup.iter().product()),
+            _ => None,
+        }
+    }
+
+    /// Has a value be what a register holds anyway.
+    fn keep(&mut self, value: Value, register: Register) -> Option<Do> {
+        self.registers[value.0 as usize] = register;
+        self.kept[value.0 as usize] = true;
+        None
     }
 
     fn slot(&self, slot: Slot) -> (bool, Register) {

@@ -45,6 +45,8 @@ pub(crate) enum Step {
 /// A [`Place`](crate::ir::Place), of registers.
 #[derive(Debug)]
 pub(crate) struct At {
+    /// Counts what reaches memory or texels, from 0 on.
+    pub(crate) number: u32,
     pub(crate) memory: Memory,
     pub(crate) base: u32,
     pub(crate) terms: Vec<(Register, u32)>,
@@ -53,6 +55,8 @@ pub(crate) struct At {
 /// Which texel: the binding, coordinates and whether they are signed, and the level.
 #[derive(Debug)]
 pub(crate) struct Texel {
+    /// Counts what reaches memory or texels, from 0 on.
+    pub(crate) number: u32,
     pub(crate) texture: u32,
     pub(crate) at: Vec<(Register, bool)>,
     pub(crate) level: Option<Register>,

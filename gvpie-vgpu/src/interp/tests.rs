@@ -128,6 +128,26 @@ fn a_continue_within_a_switch_is_the_loops() {
 }
 
 #[test]
+fn a_selector_is_kept_until_all_cases_are_chosen() {
+    // Looked at last within the first case, whose next values must not take its place.
+    let found = each_lane(6, |s| {
+        let (slot, exit) = (s.slot(U32), s.label());
+        let (lane, three, forty) = (s.lane(), s.u(3), s.u(40));
+        let selector = s.bin(Rem, lane, three);
+        let first = s.block(|s| {
+            let sum = s.bin(Add, selector, forty);
+            let sum = s.bin(Add, sum, lane);
+            s.set(slot, sum);
+        });
+        let second = s.block(|s| s.set(slot, three));
+        let other = s.block(|_| {});
+        s.switch(selector, vec![(vec![0], first), (vec![1], second)], other, exit);
+        s.get(slot)
+    });
+    assert_eq!(found, [40, 3, 0, 43, 3, 0]);
+}
+
+#[test]
 fn a_tree_of_sums_in_workgroup_memory() {
     let mut s = Sketch::new([64, 4, 1]);
     s.kernel.workgroup_bytes = 1024;

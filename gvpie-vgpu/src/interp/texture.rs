@@ -15,7 +15,7 @@ impl<W: Watch> Group<'_, W> {
 
     /// Where a lane's texel is: x, y, and z or the layer; and its level.
     fn texel_at(&self, what: &Texel, lane: usize) -> ([u32; 3], u32) {
-        let word = |register: Register| self.registers.words[register.0 as usize][lane];
+        let word = |register: Register| self.registers.lane(false, register, lane) as u32;
         let mut at = [0; 3];
         // The layer of a texture of two dimensions is the third.
         at.iter_mut().zip(&what.at).for_each(|(at, (register, _))| *at = word(*register));
@@ -30,8 +30,17 @@ impl<W: Watch> Group<'_, W> {
                 (0..self.program.lanes).map(|lane| self.texel_at(what, lane)).collect();
             let mut signed = [false; 3];
             signed.iter_mut().zip(&what.at).for_each(|(to, (_, signed))| *to = *signed);
-            let (binding, mask) = (what.texture, &self.mask);
-            self.watch.texels(Texels { texture, binding, reach, at: &at, signed, mask, span });
+            let (number, binding, mask) = (what.number, what.texture, &self.mask);
+            self.watch.texels(Texels {
+                number,
+                texture,
+                binding,
+                reach,
+                at: &at,
+                signed,
+                mask,
+                span,
+            });
         }
     }
 
@@ -47,7 +56,7 @@ impl<W: Watch> Group<'_, W> {
             let (at, level) = self.texel_at(what, lane);
             let channels = self.texture(what.texture)?.load(at, level);
             for (out, channel) in out.iter().zip(channels) {
-                self.registers.words[out.0 as usize][lane] = channel;
+                self.registers.of_mut::<u32>(*out)[lane] = channel;
             }
         }
         Ok(())
@@ -63,7 +72,7 @@ impl<W: Watch> Group<'_, W> {
         self.show_texels(what, Reach::Write, span);
         let texture = self.texture(what.texture)?;
         for lane in self.mask.lanes() {
-            let channels = value.map(|register| self.registers.words[register.0 as usize][lane]);
+            let channels = value.map(|a| self.registers.lane(false, a, lane) as u32);
             texture.store(self.texel_at(what, lane).0, channels);
         }
         Ok(())
@@ -77,10 +86,10 @@ impl<W: Watch> Group<'_, W> {
     ) -> Result<(), Stop> {
         let mask = self.mask;
         for lane in mask.lanes() {
-            let level = level.map_or(0, |level| self.registers.words[level.0 as usize][lane]);
+            let level = level.map_or(0, |level| self.registers.lane(false, level, lane) as u32);
             let size = self.texture(texture)?.size(level);
             for (out, texels) in out.iter().zip(size) {
-                self.registers.words[out.0 as usize][lane] = texels;
+                self.registers.of_mut::<u32>(*out)[lane] = texels;
             }
         }
         Ok(())

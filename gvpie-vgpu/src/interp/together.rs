@@ -21,7 +21,7 @@ impl<W: Watch> Group<'_, W> {
         let mut first = range.start / size * size;
         while first < range.end {
             results.clear();
-            let index = |lane: usize| b.map_or(0, |b| self.registers.of::<u32>(b)[lane] as usize);
+            let index = |lane: usize| b.map_or(0, |b| self.registers.lane(false, b, lane) as usize);
             let subgroup = Subgroup {
                 lanes: first..(first + size).min(self.program.lanes),
                 there: |lane| mask.has(lane),
@@ -42,7 +42,7 @@ impl<W: Watch> Group<'_, W> {
     /// The lanes of each subgroup for which a bool holds, 32 to a word.
     pub(super) fn ballot(&mut self, out: [Register; 4], a: Register) {
         let size = self.dispatch.subgroup;
-        let holds = self.registers.nonzero(a, self.range.clone()).and(&self.mask);
+        let holds = self.registers.nonzero(a, self.range.clone(), &self.mask);
         for lane in self.mask.lanes() {
             let first = lane / size * size;
             for (word, out) in out.iter().enumerate() {

@@ -5,6 +5,7 @@ use super::lanes::Mask;
 use super::look::Look;
 use crate::device::Texture;
 use crate::ir::{Memory, Scope, Span};
+use std::ops::Range;
 
 /// How memory is reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,23 +18,56 @@ pub(crate) enum Reach {
     },
 }
 
+/// How the addresses of lanes lie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shape {
+    /// All are the same.
+    Same,
+    /// From the first lane that takes part to the last, each is a word after the one before.
+    Linear,
+    /// Each is where it is.
+    Separate,
+}
+
 /// Lanes that reach memory, at one place in the source.
 #[derive(Debug)]
 pub(crate) struct Access<'a> {
+    /// Of the instruction, among those that reach memory or texels.
+    pub(crate) number: u32,
     pub(crate) memory: Memory,
     pub(crate) reach: Reach,
     /// Of what each lane reaches.
     pub(crate) bytes: u32,
     /// Of every lane; those that do not take part have anything.
     pub(crate) addresses: &'a [u32],
+    pub(crate) shape: Shape,
     /// The lanes that take part.
     pub(crate) mask: &'a Mask,
+    /// From the first of them to the last.
+    pub(crate) range: Range<usize>,
     pub(crate) span: Span,
+}
+
+impl Access<'_> {
+    /// Whether all lanes of the range take part.
+    pub(crate) fn is_dense(&self) -> bool {
+        self.mask.count() == self.range.len()
+    }
+
+    /// Calls `f` with each lane that takes part and its address, lowest first.
+    #[inline(always)]
+    pub(crate) fn each(&self, mut f: impl FnMut(usize, u32)) {
+        for lane in self.range.clone().filter(|lane| self.mask.has(*lane)) {
+            f(lane, self.addresses[lane]);
+        }
+    }
 }
 
 /// Lanes that reach texels, at one place in the source.
 #[derive(Debug)]
 pub(crate) struct Texels<'a> {
+    /// Of the instruction, among those that reach memory or texels.
+    pub(crate) number: u32,
     pub(crate) texture: &'a Texture,
     /// The number of its binding.
     pub(crate) binding: u32,

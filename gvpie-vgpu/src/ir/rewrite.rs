@@ -4,6 +4,14 @@ use super::*;
 use std::collections::{HashMap, HashSet};
 
 impl Op {
+    /// Where it reaches memory.
+    pub fn place(&self) -> Option<&Place> {
+        match self {
+            Op::Load(place) | Op::Store(place, _) | Op::Atomic { place, .. } => Some(place),
+            _ => None,
+        }
+    }
+
     /// Calls `change` with each value that it takes, to have it take another.
     pub fn operands_mut(&mut self, mut change: impl FnMut(&mut Value)) {
         let place = |place: &mut Place, change: &mut dyn FnMut(&mut Value)| {
@@ -42,6 +50,20 @@ impl Op {
             Op::TextureStore { at, value, .. } => at.iter_mut().chain(value).for_each(change),
             Op::TextureSize { level, .. } => level.iter_mut().for_each(change),
         }
+    }
+}
+
+impl Node {
+    /// The blocks within a construct, in the order of the text.
+    pub fn blocks(&self) -> impl Iterator<Item = &Block> {
+        let (first, cases, last) = match self {
+            Node::If { then, otherwise, .. } => (Some(then), &[][..], Some(otherwise)),
+            Node::Loop { body, continuing, .. } => (Some(body), &[][..], Some(continuing)),
+            Node::Switch { cases, default, .. } => (None, &cases[..], Some(default)),
+            Node::Scope { body, .. } => (Some(body), &[][..], None),
+            Node::Inst { .. } | Node::Leave { .. } | Node::Barrier { .. } => (None, &[][..], None),
+        };
+        first.into_iter().chain(cases.iter().map(|(_, block)| block)).chain(last)
     }
 }
 

@@ -95,13 +95,16 @@ impl<'a> Lowerer<'a> {
         if calls > MAX_CALLS {
             return Err(self.limit("calls within calls", calls.into(), MAX_CALLS.into()));
         }
+        // A frame has a place for each expression, those that nothing looks at included.
+        self.spend(function.expressions.len() as u64)?;
         let frame = Frame { handle, arguments, label, calls, ..Frame::new(function, info) };
         let outer = std::mem::replace(&mut self.frame, frame);
         if let Some(result) = &function.result
             && !returns_last(&function.body)
         {
             let ty = self.get(result.ty)?;
-            self.sized(ty)?;
+            let count = self.sized(ty)?;
+            self.spend(count)?;
             let scalars = self.types.scalars(ty);
             self.frame.slots = scalars.into_iter().map(|ty| self.slot(ty)).collect();
         }

@@ -134,7 +134,7 @@ impl Lowerer<'_> {
 
     /// A constant expression of the module.
     pub fn global(&mut self, handle: Handle<Expression>) -> Result<Rc<[Value]>> {
-        self.spend()?;
+        self.spend(1)?;
         match &self.module.global_expressions[handle] {
             Expression::Literal(literal) => Ok(Rc::new([self.literal(*literal)?])),
             Expression::Constant(constant) => self.named(*constant),
@@ -161,7 +161,7 @@ impl Lowerer<'_> {
 
     /// Computes an expression here.
     pub fn evaluate(&mut self, handle: Handle<Expression>) -> Result<Held> {
-        self.spend()?;
+        self.spend(1)?;
         let function = self.frame.function;
         self.within(function.expressions.get_span(handle), |lowerer| lowerer.expression(handle))
     }

@@ -37,7 +37,8 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use types::{Ty, Types};
 
-/// Instructions of a kernel, and scalars that are put together on the way.
+/// Instructions of a kernel, its slots, scalars that are put together on the way, and expressions that are
+/// looked at.
 const MAX_INSTRUCTIONS: u64 = 1_000_000;
 
 /// Scalars of one value.
@@ -160,9 +161,9 @@ impl<'a> Lowerer<'a> {
         Error::Limit { what: what.into(), asked, allowed, line }
     }
 
-    /// Refuses a kernel that has become too long.
-    fn spend(&mut self) -> Result<()> {
-        self.spent += 1;
+    /// Refuses a kernel that has become too long with `more`.
+    fn spend(&mut self, more: u64) -> Result<()> {
+        self.spent += more;
         if self.spent > MAX_INSTRUCTIONS {
             let what = "instructions of a kernel, with its functions inlined";
             return Err(self.limit(what, self.spent, MAX_INSTRUCTIONS));

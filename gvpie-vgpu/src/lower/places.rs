@@ -58,6 +58,7 @@ impl Lowerer<'_> {
             self.name_memory(ty, name, place.base, Where::Private);
             return Ok(Pointer { at: At::Memory(place), ty });
         }
+        self.spend(count)?;
         let first = self.kernel.slots.len() as u32;
         let mut names = Vec::new();
         self.types.names(ty, name, &mut names);
@@ -204,7 +205,7 @@ impl Lowerer<'_> {
                 At::Memory(place) => self.inst(ty, Op::Load(place)),
             });
         }
-        self.spend()?;
+        self.spend(1)?;
         Ok(values.into())
     }
 
@@ -220,7 +221,7 @@ impl Lowerer<'_> {
                 At::Memory(place) => self.effect(Op::Store(place, value)),
             }
         }
-        self.spend()
+        self.spend(1)
     }
 
     /// Puts values into the lane's own memory, for indices that are not constant; constants are put

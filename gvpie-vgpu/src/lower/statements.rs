@@ -13,7 +13,7 @@ impl Lowerer<'_> {
         let last = block.len().saturating_sub(1);
         for (k, (statement, span)) in block.span_iter().enumerate() {
             let tail = if k == last { tail } else { Tail::NONE };
-            self.spend()?;
+            self.spend(1)?;
             self.within(*span, |lowerer| lowerer.statement(statement, tail))?;
             if matches!(
                 statement,

@@ -21,13 +21,17 @@ mod traffic;
 
 pub use report::{Finding, Kind, Party, Report, Traffic};
 
-use crate::interp::{Access, Dispatch, Mask, Reach, RunError, Texels, Watch};
+use crate::interp::{Access, Dispatch, Mask, Reach, RunError, Shape, Texels, Watch};
 use crate::ir::{BindingKind, Kernel, Memory, Scope, Span, Where};
+use report::Sort;
 use shadow::{Clock, Mark, Shadow, Space};
 use std::collections::HashMap;
 
 /// Findings kept at most: by then the first ones matter.
 const MAX_FINDINGS: usize = 1000;
+
+/// The other place of a finding that has but one.
+const NOWHERE: Span = Span { start: 0, end: 0 };
 
 /// Who looks on at one dispatch.
 #[derive(Debug)]
@@ -39,14 +43,12 @@ pub(crate) struct Sanitizer {
     workgroup: Shadow,
     /// The workgroups so far, and when each began.
     begun: Vec<(u32, [u32; 3])>,
-    /// Places in the source that have been met, and their numbers.
-    sites: HashMap<Span, u32>,
-    spans: Vec<Span>,
+    /// Where in the source each instruction that reaches memory is, by its number, and what it takes.
+    sites: Vec<Option<Traffic>>,
     findings: Vec<Finding>,
     /// Findings by kind and places: each pair is told once.
-    known: HashMap<(u8, Span, Span), usize>,
+    known: HashMap<(Sort, Span, Span), usize>,
     nan: bool,
-    traffic: HashMap<(Span, Memory), Traffic>,
 }
 
 impl Sanitizer {
@@ -91,49 +93,63 @@ impl Sanitizer {
             buffers: sizes.into_iter().map(|size| size.map(shadow)).collect(),
             workgroup: shadow(workgroup),
             begun: Vec::new(),
-            sites: HashMap::new(),
-            spans: Vec::new(),
+            sites: Vec::new(),
             findings: Vec::new(),
             known: HashMap::new(),
             nan: false,
-            traffic: HashMap::new(),
         })
     }
 
     /// What was found, in the order of the dispatch.
     pub(crate) fn report(self) -> Report {
-        let mut traffic: Vec<Traffic> = self.traffic.into_values().collect();
+        // Inlined functions and unrolled loops are several instructions of one place.
+        let mut places: HashMap<(Span, Memory), Traffic> = HashMap::new();
+        for site in self.sites.into_iter().flatten().filter(|site| site.accesses > 0) {
+            let sum = places
+                .entry((site.span, site.memory))
+                .or_insert_with(|| Traffic::new(site.span, site.memory));
+            sum.accesses += site.accesses;
+            sum.taken += site.taken;
+            sum.least += site.least;
+        }
+        let mut traffic: Vec<Traffic> = places.into_values().collect();
         traffic.sort_by_key(|traffic| (traffic.span.start, traffic.span.end));
         Report { findings: self.findings, traffic }
     }
 
-    /// Notes a finding, or counts it to one that is known.
-    fn find(&mut self, kind: Kind, lane: usize, span: Span) {
-        let other = match &kind {
-            Kind::Race { other, .. } => other.span,
-            _ => Span::default(),
-        };
-        if let Some(known) = self.known.get(&(kind.number(), span, other)) {
+    /// Notes a finding of a kind, or counts it to one that is known of these places.
+    fn find(
+        &mut self,
+        lane: usize,
+        span: Span,
+        (sort, other): (Sort, Span),
+        kind: impl FnOnce(&Sanitizer) -> Kind,
+    ) {
+        if let Some(known) = self.known.get(&(sort, span, other)) {
             self.findings[*known].count += 1;
         } else if self.findings.len() < MAX_FINDINGS {
-            self.known.insert((kind.number(), span, other), self.findings.len());
+            self.known.insert((sort, span, other), self.findings.len());
             let workgroup = self.begun.last().map_or([0; 3], |(_, id)| *id);
+            let kind = kind(self);
             self.findings.push(Finding { kind, span, workgroup, lane: lane as u32, count: 1 });
         }
     }
 
-    fn site(&mut self, span: Span) -> u32 {
-        *self.sites.entry(span).or_insert_with(|| {
-            self.spans.push(span);
-            self.spans.len() as u32 - 1
-        })
+    /// What an instruction takes.
+    fn site(&mut self, access: &Access<'_>) -> &mut Traffic {
+        let number = access.number as usize;
+        if self.sites.len() <= number {
+            self.sites.resize(number + 1, None);
+        }
+        self.sites[number].get_or_insert_with(|| Traffic::new(access.span, access.memory))
     }
 
     /// Who has left a mark.
     fn party(&self, mark: Mark, writes: bool) -> Party {
         let begun = self.begun.partition_point(|(time, _)| *time <= mark.time());
         let workgroup = begun.checked_sub(1).map_or([0; 3], |at| self.begun[at].1);
-        let span = self.spans.get(mark.site() as usize).copied().unwrap_or_default();
+        let site = self.sites.get(mark.site() as usize).and_then(Option::as_ref);
+        let span = site.map_or(Span::default(), |site| site.span);
         Party { span, workgroup, lane: mark.lane(), writes }
     }
 
@@ -157,22 +173,27 @@ impl Sanitizer {
 
     /// Holds accesses against those before them.
     fn races(&mut self, access: &Access<'_>, space: Space, mut shadow: Shadow) -> Shadow {
-        let site = self.site(access.span);
+        self.site(access);
+        let first = self.clock.mark(access.number);
         let writes = !matches!(access.reach, Reach::Read | Reach::Atomic { writes: false });
-        access.mask.each(|lane| {
+        let mut met = Vec::new();
+        shadow.reach(&self.clock, access, space, first, |lane, seen| met.push((lane, seen)));
+        for (lane, seen) in met {
             let address = access.addresses[lane];
-            let mark = self.clock.mark(lane, site);
-            let seen = shadow.reach(&self.clock, access.reach, mark, address, access.bytes, space);
             if let Some((mark, other_writes)) = seen.conflict {
                 let other = self.party(mark, other_writes);
-                let memory = self.name(access.memory, address);
-                self.find(Kind::Race { memory, address, writes, other }, lane, access.span);
+                self.find(lane, access.span, (Sort::Race, other.span), |sanitizer| {
+                    let memory = sanitizer.name(access.memory, address);
+                    Kind::Race { memory, address, writes, other }
+                });
             }
             if seen.unwritten && space == Space::Workgroup && access.reach == Reach::Read {
-                let memory = self.name(access.memory, address);
-                self.find(Kind::Uninitialised { memory, address }, lane, access.span);
+                self.find(lane, access.span, (Sort::Uninitialised, NOWHERE), |sanitizer| {
+                    let memory = sanitizer.name(access.memory, address);
+                    Kind::Uninitialised { memory, address }
+                });
             }
-        });
+        }
         shadow
     }
 
@@ -202,10 +223,8 @@ impl Watch for Sanitizer {
             }
             Memory::Binding(number) => self.bound_races(&access, Space::Storage, number),
         }
-        let (span, memory) = (access.span, access.memory);
-        let traffic =
-            self.traffic.entry((span, memory)).or_insert_with(|| Traffic::new(span, memory));
-        traffic::count(traffic, &access, self.clock.subgroup());
+        let subgroup = self.clock.subgroup();
+        traffic::count(self.site(&access), &access, subgroup);
     }
 
     fn texels(&mut self, texels: Texels<'_>) {
@@ -224,16 +243,20 @@ impl Watch for Sanitizer {
                 true => (at[k] as i32).into(),
                 false => at[k].into(),
             };
-            let name = self.kernel.bindings[texels.binding as usize].name.clone();
-            let (at, size) = ([0, 1, 2].map(wide), texture.size(level));
-            let kind = Kind::OutsideTexture { texture: name, at, level, size };
-            self.find(kind, lane, texels.span);
+            let at = [0, 1, 2].map(wide);
+            self.find(lane, texels.span, (Sort::OutsideTexture, NOWHERE), |sanitizer| {
+                let texture = sanitizer.name(Memory::Binding(texels.binding), 0);
+                Kind::OutsideTexture { texture, at, level, size: texels.texture.size(level) }
+            });
         });
         let access = Access {
+            number: texels.number,
             memory: Memory::Binding(texels.binding),
             reach: texels.reach,
             bytes: texture.format().bytes(),
             addresses: &addresses,
+            shape: Shape::Separate,
+            range: inside.range(),
             mask: &inside,
             span: texels.span,
         };
@@ -242,28 +265,37 @@ impl Watch for Sanitizer {
 
     fn barrier(&mut self, scope: Scope, mask: &Mask, missing: Option<usize>, span: Span) -> bool {
         if let Some(lane) = missing {
-            self.find(Kind::Divergent, lane, span);
+            self.find(lane, span, (Sort::Divergent, NOWHERE), |_| Kind::Divergent);
         }
         self.clock.barrier(scope, mask);
         true
     }
 
     fn bound(&mut self, indices: &[u32], length: u32, mask: &Mask, span: Span) {
-        mask.each(|lane| {
+        // Mostly all are below it, which takes one look.
+        if indices[mask.range()].iter().fold(true, |all, index| all & (*index < length)) {
+            return;
+        }
+        for lane in mask.lanes().filter(|lane| indices[*lane] >= length) {
             let index = indices[lane];
-            if index >= length {
-                self.find(Kind::OutOfBounds { index, length }, lane, span);
-            }
-        });
+            self.find(lane, span, (Sort::OutOfBounds, NOWHERE), |_| Kind::OutOfBounds {
+                index,
+                length,
+            });
+        }
     }
 
     fn divided_by_zero(&mut self, lanes: &Mask, span: Span) {
-        lanes.lanes().for_each(|lane| self.find(Kind::DividedByZero, lane, span));
+        for lane in lanes.lanes() {
+            self.find(lane, span, (Sort::DividedByZero, NOWHERE), |_| Kind::DividedByZero);
+        }
     }
 
     fn not_a_number(&mut self, lanes: &Mask, span: Span) {
         if !std::mem::replace(&mut self.nan, true) {
-            lanes.lanes().take(1).for_each(|lane| self.find(Kind::NotANumber, lane, span));
+            for lane in lanes.lanes().take(1) {
+                self.find(lane, span, (Sort::NotANumber, NOWHERE), |_| Kind::NotANumber);
+            }
         }
     }
 }

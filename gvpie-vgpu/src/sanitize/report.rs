@@ -74,19 +74,16 @@ pub enum Kind {
     NotANumber,
 }
 
-impl Kind {
-    /// Tells kinds apart.
-    pub(super) fn number(&self) -> u8 {
-        match self {
-            Kind::Race { .. } => 0,
-            Kind::OutOfBounds { .. } => 1,
-            Kind::Uninitialised { .. } => 2,
-            Kind::Divergent => 3,
-            Kind::DividedByZero => 4,
-            Kind::NotANumber => 5,
-            Kind::OutsideTexture { .. } => 6,
-        }
-    }
+/// Which kind a finding is of, to tell it from others before it is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Sort {
+    Race,
+    Uninitialised,
+    OutOfBounds,
+    OutsideTexture,
+    Divergent,
+    DividedByZero,
+    NotANumber,
 }
 
 /// Who was at a word before.

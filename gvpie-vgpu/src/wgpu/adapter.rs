@@ -46,6 +46,9 @@ impl Machine {
         Features::SHADER_F16
             | Features::SHADER_F64
             | Features::SHADER_INT64
+            | Features::SHADER_INT64_ATOMIC_MIN_MAX
+            | Features::SHADER_INT64_ATOMIC_ALL_OPS
+            | Features::SHADER_FLOAT32_ATOMIC
             | Features::SUBGROUP
             | Features::SUBGROUP_BARRIER
             | Features::IMMEDIATES

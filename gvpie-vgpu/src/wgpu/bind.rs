@@ -61,14 +61,16 @@ pub(super) type Descriptor<'a> =
     hal::BindGroupDescriptor<'a, BindGroupLayout, Buffer, Sampler, TextureView, Never>;
 
 impl BindGroup {
-    pub(super) fn new(descriptor: &Descriptor<'_>) -> BindGroup {
+    pub(super) fn new(descriptor: &Descriptor<'_>) -> Result<BindGroup, hal::DeviceError> {
         let buffers = buffer::of_bindings(descriptor.buffers);
         let mut group = Vec::new();
         for entry in descriptor.entries {
             let (binding, index) = (entry.binding, entry.resource_index as usize);
             let resource = match descriptor.layout.ty(binding) {
                 Some(BindingType::Buffer { has_dynamic_offset: moves, .. }) => {
-                    let (buffer, bound) = (buffers[index].clone(), &descriptor.buffers[index]);
+                    // A wgpu that shows its bindings otherwise would be one that this is not for.
+                    let buffer = buffers.get(index).cloned().ok_or(hal::DeviceError::Unexpected)?;
+                    let bound = &descriptor.buffers[index];
                     let rest = buffer.memory().bytes().saturating_sub(bound.offset);
                     let bytes = bound.size.map_or(rest, |size| size.get());
                     Resource::Buffer { buffer, offset: bound.offset, bytes, moves }
@@ -82,6 +84,6 @@ impl BindGroup {
         }
         // Dynamic offsets come in the order of bindings.
         group.sort_by_key(|bound| bound.binding);
-        BindGroup(group.into())
+        Ok(BindGroup(group.into()))
     }
 }

@@ -104,7 +104,7 @@ impl hal::Device for Device {
         &self,
         descriptor: &bind::Descriptor<'_>,
     ) -> DeviceResult<BindGroup> {
-        Ok(BindGroup::new(descriptor))
+        BindGroup::new(descriptor)
     }
 
     unsafe fn destroy_bind_group(&self, _: BindGroup) {}

@@ -20,13 +20,16 @@
 //! * **Work** runs on a thread of the device's own in the order of submissions: `submit` returns at once,
 //!   `poll`, `map_async` and `on_submitted_work_done` behave as on a GPU.
 //! * **A kernel that is stopped** (budget, deadline, barrier in divergent flow) loses the device, which the
-//!   next submission or poll tells; [`fault`] says why. Nothing that was submitted after it runs.
+//!   next submission or poll tells; [`fault`] says why. Nothing that was submitted after it runs. Without a
+//!   [deadline](crate::Options::deadline) a kernel that goes on holds up the end of its queue, as on a GPU.
 //! * **Kernels** are bounds-checked and workgroup memory is zero-filled, whatever the program asks for. A
 //!   kernel with something that this device has not is refused as an internal error with its line. Two
 //!   bindings of one dispatch must not overlap where one is written to, which WebGPU forbids and wgpu
 //!   does not check.
+//! * **Source** is parsed and validated by wgpu: what [`Limits`](crate::Limits) holds of a hostile one is
+//!   not looked at.
 //! * **What is not compute** is refused by wgpu: no format can be drawn to, no surface is supported, and
-//!   the features of ray tracing, external textures and shaders in other languages are not there.
+//!   the features of ray tracing, external textures and shaders past wgpu's own parsers are not there.
 
 mod adapter;
 mod bind;
@@ -58,7 +61,8 @@ use std::sync::Arc;
 pub struct Options {
     /// What its devices may use.
     pub device: crate::Options,
-    /// Has each dispatch run under the sanitizer, and takes what it finds.
+    /// Has each dispatch run under the sanitizer, and takes what it finds. That needs 40 bytes for each word
+    /// that a kernel may write, of what [`crate::Options::memory`] allows.
     pub check: Option<Collector>,
 }
 

@@ -35,7 +35,7 @@ pub struct Compiled {
 impl ShaderModule {
     pub(super) fn new(shader: hal::ShaderInput<'_>) -> Result<ShaderModule, hal::ShaderError> {
         let hal::ShaderInput::Naga(shader) = shader else {
-            let what = "shaders in other languages than WGSL cannot be run in software";
+            let what = "shaders that wgpu has not parsed cannot be run in software";
             return Err(hal::ShaderError::Compilation(what.into()));
         };
         let source = shader.debug_source.map(|debug| debug.source_code.into_owned());

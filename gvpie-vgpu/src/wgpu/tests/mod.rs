@@ -1,5 +1,6 @@
 //! Programs of wgpu, on this back end and on a Vulkan driver where there is one.
 
+mod examples;
 mod faults;
 mod lifetimes;
 mod programs;
@@ -21,9 +22,9 @@ const WANTED: Features = Features::IMMEDIATES
     .union(Features::CLEAR_TEXTURE)
     .union(Features::TIMESTAMP_QUERY);
 
-async fn open(adapter: &Adapter) -> Gpu {
+async fn open(adapter: &Adapter, required_features: Features) -> Gpu {
     let descriptor = DeviceDescriptor {
-        required_features: WANTED,
+        required_features,
         required_limits: Limits { max_immediate_size: 64, ..Limits::defaults() },
         ..Default::default()
     };
@@ -33,27 +34,35 @@ async fn open(adapter: &Adapter) -> Gpu {
 
 /// A device of this back end.
 fn here(options: Options) -> Gpu {
+    here_with(options, WANTED)
+}
+
+fn here_with(options: Options, features: Features) -> Gpu {
     let instance = instance(options).unwrap();
     pollster::block_on(async {
-        open(&instance.request_adapter(&Default::default()).await.unwrap()).await
+        open(&instance.request_adapter(&Default::default()).await.unwrap(), features).await
     })
 }
 
-/// This back end and, as `GVPIE_GPU` asks for it, a driver.
-fn both() -> Vec<Gpu> {
-    let mut gpus = vec![here(Options::default())];
+/// A Vulkan driver that can do what the programs use, as `GVPIE_GPU` asks for it.
+fn driver() -> Option<(Instance, Adapter)> {
     let wish = std::env::var("GVPIE_GPU").unwrap_or_default();
-    if wish != "off" {
-        let instance = Instance::new(InstanceDescriptor::new_without_display_handle());
-        pollster::block_on(async {
-            let adapters = instance.enumerate_adapters(Backends::VULKAN).await;
-            match adapters.iter().find(|adapter| adapter.features().contains(WANTED)) {
-                Some(adapter) => gpus.push(open(adapter).await),
-                None => assert_ne!(wish, "require", "no Vulkan driver"),
-            }
-        });
+    if wish == "off" || wish == "vgpu" {
+        return None;
     }
-    gpus
+    let mut descriptor = InstanceDescriptor::new_without_display_handle();
+    descriptor.backends = Backends::VULKAN;
+    let instance = Instance::new(descriptor);
+    let adapters = pollster::block_on(instance.enumerate_adapters(Backends::VULKAN));
+    let adapter = adapters.into_iter().find(|adapter| adapter.features().contains(WANTED));
+    assert!(adapter.is_some() || wish != "require", "no Vulkan driver");
+    Some((instance, adapter?))
+}
+
+/// This back end and the driver, if there is one.
+fn both() -> Vec<Gpu> {
+    let driver = driver().map(|(_, adapter)| pollster::block_on(open(&adapter, WANTED)));
+    [here(Options::default())].into_iter().chain(driver).collect()
 }
 
 impl Gpu {

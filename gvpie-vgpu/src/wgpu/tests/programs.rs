@@ -1,6 +1,7 @@
 //! What programs do with buffers, passes and pipelines.
 
-use super::{Gpu, bytes, same};
+use super::{Gpu, Options, bytes, here_with, same};
+use crate::Execution;
 use ::wgpu::*;
 
 const STORAGE: BufferUsages = BufferUsages::STORAGE.union(BufferUsages::COPY_SRC);
@@ -95,13 +96,18 @@ fn workgroups_are_counted_by_a_buffer() {
         let counts = [9, 2, 3, 1, 70_000, 1, 1, 0, 5, 5];
         let counts = gpu.buffer(BufferUsages::INDIRECT, &bytes(&counts));
         gpu.submit(|encoder| {
+            encoder.push_debug_group("all");
             let mut pass = encoder.begin_compute_pass(&Default::default());
             pass.set_pipeline(&pipeline);
             pass.set_bind_group(0, &group, &[]);
             pass.dispatch_workgroups_indirect(&counts, 4);
-            // Too many, and none at all.
+            pass.push_debug_group("too many, and none at all");
             pass.dispatch_workgroups_indirect(&counts, 16);
+            pass.insert_debug_marker("none");
             pass.dispatch_workgroups_indirect(&counts, 28);
+            pass.pop_debug_group();
+            drop(pass);
+            encoder.pop_debug_group();
         });
         gpu.read(&out)
     });
@@ -212,6 +218,77 @@ fn halves_in_words_are_packed_and_layouts_may_name_all_stages() {
     for (i, word) in found.chunks_exact(4).enumerate() {
         assert_eq!(word, (2.0 * (i as f32 + 1.0)).to_le_bytes());
     }
+}
+
+#[test]
+fn features_of_kernels_hold_however_they_are_run() {
+    let wgsl = "
+        enable f16;
+        struct All {
+            sum: atomic<u64>, most: atomic<i64>, small: atomic<f32>, turns: atomic<u32>,
+            half: f16, double: f64, subgroup: u32,
+        }
+        @group(0) @binding(0) var<storage, read_write> all: All;
+        @compute @workgroup_size(64) fn main(@builtin(global_invocation_id) id: vec3<u32>,
+                                             @builtin(subgroup_size) size: u32) {
+            atomicAdd(&all.sum, u64(id.x) << 33u);
+            atomicMax(&all.most, i64(id.x) * -5000000000li + 9li);
+            atomicAdd(&all.small, 0.5);
+            let lanes = subgroupAdd(1u);
+            if (id.x % size == 0) { atomicAdd(&all.turns, lanes); }
+            if (id.x == 0) {
+                all.half = f16(1.0) / f16(3.0);
+                all.double = 1.0lf / 3.0lf;
+                all.subgroup = size;
+            }
+        }";
+    let features = Features::SHADER_F16
+        | Features::SHADER_F64
+        | Features::SHADER_INT64
+        | Features::SHADER_INT64_ATOMIC_MIN_MAX
+        | Features::SHADER_INT64_ATOMIC_ALL_OPS
+        | Features::SHADER_FLOAT32_ATOMIC
+        | Features::SUBGROUP
+        | Features::IMMEDIATES;
+    for execution in [Execution::Compiled, Execution::Interpreted] {
+        let device = crate::Options { execution, subgroup: 16, ..Default::default() };
+        let gpu = here_with(Options { device, check: None }, features);
+        let pipeline = gpu.pipeline(wgsl, None);
+        let all = gpu.zeroed(STORAGE, 48);
+        let group = gpu.group(&pipeline, &[all.as_entire_binding()]);
+        gpu.dispatch(&pipeline, &group, 2);
+        let found = gpu.read(&all);
+        let long = |at: usize| u64::from_le_bytes(found[at..at + 8].try_into().unwrap());
+        let word = |at: usize| u32::from_le_bytes(found[at..at + 4].try_into().unwrap());
+        assert_eq!((long(0), long(8)), ((127 * 64) << 33, 9));
+        assert_eq!((f32::from_bits(word(16)), word(20)), (64.0, 128));
+        assert_eq!(word(24) as u16, half::f16::from_f32(1.0 / 3.0).to_bits());
+        assert_eq!((f64::from_bits(long(32)), word(40)), (1.0 / 3.0, 16));
+    }
+}
+
+#[test]
+fn a_pipeline_cache_is_taken_and_has_nothing_to_keep() {
+    let gpu = here_with(Options::default(), Features::PIPELINE_CACHE | Features::IMMEDIATES);
+    let descriptor = PipelineCacheDescriptor { label: None, data: None, fallback: true };
+    // SAFETY: there is no data.
+    let cache = unsafe { gpu.device.create_pipeline_cache(&descriptor) };
+    let module = gpu.module("@compute @workgroup_size(1) fn main() {}");
+    let pipeline = gpu.device.create_compute_pipeline(&ComputePipelineDescriptor {
+        label: None,
+        layout: None,
+        module: &module,
+        entry_point: Some("main"),
+        compilation_options: Default::default(),
+        cache: Some(&cache),
+    });
+    assert_eq!(cache.get_data(), None);
+    gpu.submit(|encoder| {
+        let mut pass = encoder.begin_compute_pass(&Default::default());
+        pass.set_pipeline(&pipeline);
+        pass.dispatch_workgroups(1, 1, 1);
+    });
+    gpu.device.poll(PollType::wait_indefinitely()).unwrap();
 }
 
 #[test]

@@ -101,6 +101,45 @@ fn kernels_read_one_texture_and_write_another() {
 }
 
 #[test]
+fn lines_and_solids_are_bound_too() {
+    let wgsl = "
+        @group(0) @binding(0) var line: texture_1d<f32>;
+        @group(0) @binding(1) var solid: texture_3d<f32>;
+        @group(0) @binding(2) var to: texture_storage_3d<rgba8unorm, write>;
+        @compute @workgroup_size(4, 4, 4) fn main(@builtin(global_invocation_id) id: vec3<u32>) {
+            if (all(id < textureDimensions(to))) {
+                let a = textureLoad(line, id.x + id.z, 0);
+                // Outside of it nothing is read but what is inside, or zero.
+                let b = textureLoad(solid, min(id + 1, textureDimensions(solid) - 1), 0);
+                textureStore(to, id, vec4(a.xy, b.zw));
+            }
+        }";
+    let found = same(|gpu| {
+        let line = texture(gpu, TextureDimension::D1, [9, 1, 1], 1);
+        let solid = texture(gpu, TextureDimension::D3, [5, 4, 6], 1);
+        let target = texture(gpu, TextureDimension::D3, [4, 5, 3], 1);
+        upload(gpu, &line, 0, [0; 3], [9, 1, 1], 1);
+        upload(gpu, &solid, 0, [0; 3], [5, 4, 6], 2);
+        let pipeline = gpu.pipeline(wgsl, None);
+        let views =
+            [&line, &solid, &target].map(|texture| texture.create_view(&Default::default()));
+        let resources = views.each_ref().map(BindingResource::TextureView);
+        let group = gpu.group(&pipeline, &resources);
+        gpu.submit(|encoder| {
+            let mut pass = encoder.begin_compute_pass(&Default::default());
+            pass.set_pipeline(&pipeline);
+            pass.set_bind_group(0, &group, &[]);
+            pass.dispatch_workgroups(1, 2, 1);
+        });
+        read(gpu, &target, 0, [4, 5, 3])
+    });
+    let line = |x: usize, k: usize| (37 * (4 * x + k) + 1) as u8;
+    let solid = |[x, y, z]: [usize; 3], k| (37 * (4 * (5 * (4 * z + y) + x) + k) + 2) as u8;
+    let texel = &found[256 * (5 * 2 + 4) + 4 * 3..][..4];
+    assert_eq!(texel, [line(5, 0), line(5, 1), solid([4, 3, 3], 2), solid([4, 3, 3], 3)]);
+}
+
+#[test]
 fn copies_between_textures_and_buffers_move_boxes() {
     let found = same(|gpu| {
         let solid = texture(gpu, TextureDimension::D3, [7, 6, 5], 1);

@@ -1,5 +1,7 @@
 //! A look at WGSL before it is parsed: nothing gets to the parser that would exhaust its stack.
 
+mod declared;
+
 use crate::error::{Error, Result};
 
 /// How large a source may be.
@@ -11,12 +13,16 @@ pub struct Limits {
     pub nesting: usize,
     /// Operators, calls and `else` one after another in one statement.
     pub chain: usize,
+    /// Members of a struct, with those of the structs in it.
+    pub members: usize,
+    /// Elements of constants that are arrays or the like, each as often as the source names it.
+    pub elements: usize,
 }
 
 impl Default for Limits {
-    /// 64 KiB of source, 256 brackets deep, 2,048 operators long.
+    /// 64 KiB of source, 256 brackets deep, 2,048 operators long, 8,192 members, 262,144 elements.
     fn default() -> Self {
-        Limits { bytes: 64 << 10, nesting: 256, chain: 2048 }
+        Limits { bytes: 64 << 10, nesting: 256, chain: 2048, members: 8192, elements: 1 << 18 }
     }
 }
 
@@ -99,13 +105,21 @@ pub(crate) fn scan(source: &str, limits: &Limits) -> Result<()> {
         }
         at += word.max(1);
     }
-    Ok(())
+    let declared = declared::measure(source);
+    let amounts = [
+        ("members of a struct and of those in it", declared.members, limits.members),
+        ("elements of constants, as often as they are named", declared.elements, limits.elements),
+    ];
+    match amounts.into_iter().find(|(_, asked, allowed)| *asked > *allowed as u64) {
+        Some((what, asked, allowed)) => Err(over(what, asked as usize, allowed, 0)),
+        None => Ok(()),
+    }
 }
 
 /// The bytes of the comment that `rest` begins with, 0 if it begins with none.
 fn comment(rest: &[u8]) -> usize {
     if rest.starts_with(b"//") {
-        return rest.iter().position(|&b| b == b'\n').unwrap_or(rest.len());
+        return (2..rest.len()).find(|&at| ends_line(&rest[at..])).unwrap_or(rest.len());
     }
     if !rest.starts_with(b"/*") {
         return 0;
@@ -119,6 +133,14 @@ fn comment(rest: &[u8]) -> usize {
         }
     }
     at
+}
+
+/// Whether `rest` begins with what WGSL takes for the end of a line.
+fn ends_line(rest: &[u8]) -> bool {
+    matches!(
+        rest,
+        [b'\n' | 0xb | 0xc | b'\r', ..] | [0xc2, 0x85, ..] | [0xe2, 0x80, 0xa8 | 0xa9, ..]
+    )
 }
 
 #[cfg(test)]
@@ -154,6 +176,48 @@ mod tests {
         assert_eq!(refused(&"x<1,".repeat(3000)), Some((2049, 2048, 1)));
         let chain = format!("if a {{}}{}", " else if a {}".repeat(3000));
         assert!(refused(&chain).is_some());
+    }
+
+    #[test]
+    fn members_of_structs_in_structs_are_counted() {
+        let doubled = |last: usize, form: &str| {
+            let mut source = String::from("struct A0 { a: u32, b: vec4<f32>, }\n");
+            for k in 1..=last {
+                let name = |k: usize| format!("A{k}");
+                source += &form.replace("NEXT", &name(k)).replace("LAST", &name(k - 1));
+            }
+            refused(&source)
+        };
+        let plain = "struct NEXT { a: LAST, b: array<LAST, 9> }\n";
+        assert_eq!(doubled(10, plain), None);
+        assert_eq!(doubled(12, plain), Some(((1 << 14) - 2, 8192, 0)));
+        let spaced = "struct/**/NEXT\u{2028}{a:LAST,//\u{85}b:LAST//\n}";
+        assert!(doubled(12, spaced).is_some());
+        let strange = "alias \u{e9}NEXT\u{200e}=LAST; struct NEXT { a: \u{e9}NEXT, b: \u{e9}NEXT }";
+        assert!(doubled(12, strange).is_some());
+        assert!(doubled(63, plain).is_some());
+        assert_eq!(refused("struct A { a: B } struct B { a: A, b: A }"), None);
+    }
+
+    #[test]
+    fn elements_of_constants_are_counted_where_they_are_named() {
+        let table = format!("const T = array({});", "1, ".repeat(1000));
+        assert_eq!(refused(&format!("{table}{}", "x = T[i];".repeat(261))), None);
+        let asked = refused(&format!("{table}{}", "x = T[i];".repeat(262)));
+        assert_eq!(asked, Some((263_000, 1 << 18, 0)));
+        let doubled = |k: usize| format!("const A{k} = array(A{0}, A{0});", k - 1);
+        let doubled: String = (1..64).map(doubled).collect();
+        assert!(refused(&doubled).is_some());
+        let plain = |k: usize| format!("const B{k} = B{0} + B{0} * B{0};", k - 1);
+        let plain: String = (1..1000).map(plain).collect();
+        assert_eq!(refused(&plain), None);
+    }
+
+    #[test]
+    fn comments_end_with_any_line() {
+        for end in ["\n", "\r", "\r\n", "\u{b}", "\u{c}", "\u{85}", "\u{2028}", "\u{2029}"] {
+            assert!(refused(&format!("//{end}{}", "(".repeat(300))).is_some(), "{end:?}");
+        }
     }
 
     #[test]

@@ -1,3 +1,5 @@
+mod oracle;
+
 use super::{Kind, Report};
 use crate::device::{Bindings, Buffer};
 use crate::device::{Device, Options};

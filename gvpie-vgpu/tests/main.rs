@@ -1,0 +1,9 @@
+//! Proofs of the software device, from outside: generated kernels, hostile sources, and sources of others.
+
+#[path = "../../tests/effort.rs"]
+mod effort;
+mod executors;
+mod generate;
+mod generated;
+mod hostile;
+mod inputs;
