@@ -16,7 +16,6 @@ pub mod ir;
 mod lower;
 mod module;
 pub mod numerics;
-#[cfg_attr(not(test), allow(dead_code))]
 mod optimise;
 #[cfg(test)]
 mod proof;

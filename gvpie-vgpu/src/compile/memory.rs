@@ -261,15 +261,12 @@ impl Emitter<'_, '_> {
                 let start = self.start(memory);
                 Held::Uniform(self.read_one(ty, memory, start, address, 0))
             }
-            Address::Linear { first, step, within: None }
-                if memory != Memory::Private && within && near(step) =>
+            Address::Linear { first, step, within: held }
+                if memory != Memory::Private && near(step) =>
             {
-                Held::Varying(self.read_along(ty, memory, first, step))
-            }
-            Address::Linear { first, step, within: Some((index, last)) }
-                if memory != Memory::Private && within && near(step) =>
-            {
-                let inside = self.all_below(index, last);
+                let Some(inside) = self.inside(memory, ty, first, step, held, within) else {
+                    return Held::Varying(self.read_along(ty, memory, first, step));
+                };
                 let (quick, slow, after) =
                     (self.b.create_block(), self.b.create_block(), self.b.create_block());
                 let results: Vec<Value> = (0..self.chunks(ty))
@@ -284,7 +281,10 @@ impl Emitter<'_, '_> {
                 let read: Vec<_> = read.into_iter().map(Into::into).collect();
                 self.b.ins().jump(after, &read);
                 self.b.switch_to_block(slow);
-                let addresses = self.addresses(place);
+                let mut addresses = self.addresses(place);
+                if !within {
+                    addresses = self.check(place, ty, &addresses, span);
+                }
                 let read = self.read_each(ty, memory, &addresses);
                 let read: Vec<_> = read.into_iter().map(Into::into).collect();
                 self.b.ins().jump(after, &read);
@@ -302,13 +302,45 @@ impl Emitter<'_, '_> {
         }
     }
 
-    /// Whether an index of the first lane, and those of all others, which count up, are at or below a last.
-    fn all_below(&mut self, index: Value, last: Value) -> Value {
-        let index = self.b.ins().uextend(types::I64, index);
-        let last = self.b.ins().uextend(types::I64, last);
+    /// Whether lanes side by side are all within their memory, in a byte, where that is not known.
+    fn inside(
+        &mut self,
+        memory: Memory,
+        ty: Type,
+        first: Value,
+        step: u32,
+        held: Option<(Value, Value)>,
+        within: bool,
+    ) -> Option<Value> {
         let further = i64::from(self.lanes() - 1);
-        let end = self.b.ins().iadd_imm_u(index, further);
-        self.b.ins().icmp(IntCC::UnsignedLessThanOrEqual, end, last)
+        let bytes = i64::from(ty.bytes());
+        match (held, within) {
+            (None, true) => None,
+            (Some((index, last)), true) => {
+                let index = self.b.ins().uextend(types::I64, index);
+                let last = self.b.ins().uextend(types::I64, last);
+                let end = self.b.ins().iadd_imm_u(index, further);
+                Some(self.b.ins().icmp(IntCC::UnsignedLessThanOrEqual, end, last))
+            }
+            (_, false) if (step as i32) < 0 => Some(self.b.ins().iconst(types::I8, 0)),
+            (_, false) => {
+                let there = self.bytes(memory);
+                let first = self.b.ins().uextend(types::I64, first);
+                let end = self.b.ins().iadd_imm_u(first, further * i64::from(step) + bytes);
+                let inside = self.b.ins().icmp(IntCC::UnsignedLessThanOrEqual, end, there);
+                match held {
+                    // Where the index is not held, and so is the lanes' own.
+                    Some((index, last)) => {
+                        let index = self.b.ins().uextend(types::I64, index);
+                        let last = self.b.ins().uextend(types::I64, last);
+                        let end = self.b.ins().iadd_imm_u(index, further);
+                        let below = self.b.ins().icmp(IntCC::UnsignedLessThanOrEqual, end, last);
+                        Some(self.b.ins().band(inside, below))
+                    }
+                    None => Some(inside),
+                }
+            }
+        }
     }
 
     /// An address of all lanes that is within its memory.
@@ -379,16 +411,13 @@ impl Emitter<'_, '_> {
                 }
             }
             (Address::Linear { first, step, within: held }, _)
-                if step == ty.bytes() && memory != Memory::Private && within =>
+                if step == ty.bytes() && memory != Memory::Private =>
             {
                 let mask = self.mask();
                 let every = self.every(&mask);
-                let quickly = match held {
+                let quickly = match self.inside(memory, ty, first, step, held, within) {
+                    Some(inside) => self.b.ins().band(every, inside),
                     None => every,
-                    Some((index, last)) => {
-                        let inside = self.all_below(index, last);
-                        self.b.ins().band(every, inside)
-                    }
                 };
                 let (quick, slow, after) =
                     (self.b.create_block(), self.b.create_block(), self.b.create_block());
@@ -399,7 +428,10 @@ impl Emitter<'_, '_> {
                 self.write_along(ty, memory, first, value);
                 self.b.ins().jump(after, &[]);
                 self.b.switch_to_block(slow);
-                let addresses = self.addresses(place);
+                let mut addresses = self.addresses(place);
+                if !within {
+                    addresses = self.check(place, ty, &addresses, span);
+                }
                 self.write_each(ty, memory, &addresses, value);
                 self.b.ins().jump(after, &[]);
                 self.b.seal_block(after);

@@ -20,6 +20,7 @@ pub(crate) use words::Words;
 use crate::compile::{Compiled, MAX_WARP, Machine, asks_for_subgroups, choose_lanes};
 use crate::interp::{Dispatch, Group, MAX_LANES, Program, RunError, Stop, Unwatched};
 use crate::ir::Kernel;
+use crate::optimise::optimise;
 use crate::sanitize::{Report, Sanitizer};
 use bindings::Given;
 use std::collections::HashMap;
@@ -53,6 +54,8 @@ pub struct Options {
     pub threads: usize,
     /// How kernels are run.
     pub execution: Execution,
+    /// Whether kernels are made simpler before they run, which changes no bit of what they do.
+    pub optimise: bool,
     /// Lanes of a subgroup: a power of two, 4 to 128.
     pub subgroup: usize,
     /// Lanes that machine code runs at a time, in kernels that do not look at subgroups: 4, 8, 16 or 32;
@@ -74,6 +77,7 @@ impl Default for Options {
         Options {
             threads: 0,
             execution: Execution::Compiled,
+            optimise: true,
             subgroup: 32,
             warp: 0,
             workgroup: MAX_LANES,
@@ -211,7 +215,10 @@ impl Device {
             return Ok(pipeline.clone());
         }
         self.fits(Program::check(kernel)?)?;
-        let code = self.compile(kernel)?;
+        let code = match self.options.optimise {
+            true => self.compile(&optimise(kernel))?,
+            false => self.compile(kernel)?,
+        };
         let bytes = match &code {
             Prepared::Interpreted(program) => program.bytes(),
             Prepared::Compiled(compiled) => compiled.bytes(),
@@ -228,6 +235,7 @@ impl Device {
 
     /// Machine code where it is asked for and can be had.
     fn compile(&self, kernel: &Kernel) -> Result<Prepared, RunError> {
+        let kernel = &optimise(kernel);
         let subgroups = asks_for_subgroups(&kernel.body);
         let Options { execution, subgroup, warp, .. } = self.options;
         if execution == Execution::Interpreted || subgroups && subgroup > MAX_WARP {
@@ -313,7 +321,8 @@ impl Device {
     ///
     /// # Errors
     /// Those of [`Device::dispatch`], but for barriers in divergent flow, which are findings; more memory for
-    /// what the sanitizer keeps, 40 bytes for each word that a kernel may write, than [`Options::memory`].
+    /// what the sanitizer keeps, 40 bytes for each word that a kernel may write and 16 for each workgroup, than
+    /// [`Options::memory`].
     pub fn check(
         &self,
         kernel: &Kernel,

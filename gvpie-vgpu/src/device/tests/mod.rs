@@ -3,7 +3,7 @@ mod sessions;
 
 use super::{Bindings, Buffer, Device, Options};
 use crate::interp::RunError;
-use crate::ir::{Atomic, Binary::*, Builtin, Kernel, Op, Place, Type::*};
+use crate::ir::{Atomic, Binary::*, Builtin, Kernel, Memory, Op, Place, Type::*};
 use crate::sketch::{Sketch, device, words_in};
 use std::time::{Duration, Instant};
 
@@ -139,6 +139,10 @@ fn limits_are_told_by_name() {
     assert_eq!(of(&plain([1; 3]), [1, 1, 65_536]), many);
     let mut s = Sketch::new([1024, 1, 1]);
     s.kernel.private_bytes = 1 << 20;
+    let (out, lane, five) = (s.buffer(4, true), s.lane(), s.u(5));
+    s.store(Memory::Private, lane, lane);
+    let back = s.load(U32, Memory::Private, five);
+    s.store(out, lane, back);
     let memory = of(&s.done(), [1, 1, 1]);
     assert!(matches!(memory, RunError::Memory { expected: 1_073_741_824, .. }), "{memory}");
     let mut s = Sketch::new([1; 3]);
