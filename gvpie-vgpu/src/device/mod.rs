@@ -235,7 +235,6 @@ impl Device {
 
     /// Machine code where it is asked for and can be had.
     fn compile(&self, kernel: &Kernel) -> Result<Prepared, RunError> {
-        let kernel = &optimise(kernel);
         let subgroups = asks_for_subgroups(&kernel.body);
         let Options { execution, subgroup, warp, .. } = self.options;
         if execution == Execution::Interpreted || subgroups && subgroup > MAX_WARP {

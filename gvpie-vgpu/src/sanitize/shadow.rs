@@ -368,13 +368,12 @@ impl Shadow {
         }
         self.reads[word] = mark.0;
         if last != 0 {
+            // A second reader who is apart from this one stays, as long as nothing orders it.
+            let stays = Mark(second) >= past.fence && past.is_apart(second, mark.0);
             if Mark(last) < past.start {
                 self.earlier[word] = last;
                 self.any_earlier = true;
-            } else if past.is_apart(last, mark.0)
-                || (!Mark(last).same_lane(mark)
-                    && !(Mark(second) >= past.fence && past.is_apart(second, mark.0)))
-            {
+            } else if past.is_apart(last, mark.0) || !(stays || Mark(last).same_lane(mark)) {
                 self.seconds[word] = last;
                 self.any_second = true;
             }
