@@ -179,5 +179,5 @@ fn no_text_breaks_the_compiler() {
 
 #[test]
 fn no_bytes_break_an_executor() {
-    none_is_found(Target::Ir, &["fuzz/corpus/ir"], 300);
+    none_is_found(Target::Ir, &["fuzz/corpus/ir"], 100);
 }

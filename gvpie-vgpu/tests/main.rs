@@ -8,3 +8,4 @@ mod generate;
 mod generated;
 mod hostile;
 mod inputs;
+mod regressions;
