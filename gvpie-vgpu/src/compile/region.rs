@@ -8,7 +8,7 @@ use super::proofs::Proofs;
 use super::shapes::Shapes;
 use super::tree::{Body, Part, Tree};
 use crate::interp::RunError;
-use crate::ir::{self, Kernel, Op, Slot, Type};
+use crate::ir::{self, Kernel, Label, Op, Slot, Type};
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{Block, InstBuilder, Value, types};
 use cranelift_frontend::FunctionBuilder;
@@ -78,15 +78,15 @@ struct Looks {
     sets: bool,
 }
 
-/// The slots that a block, or one within, looks at.
-fn looks(body: &Body<'_>, top: bool, found: &mut BTreeMap<Slot, Looks>) {
+/// The slots that a block, or one within, looks at, and whether all lanes come to it.
+fn looks(body: &Body<'_>, mut all: bool, found: &mut BTreeMap<Slot, Looks>) {
     for part in &body.parts {
         match part {
             Part::Inst { op: Op::Get(slot), .. } => {
                 found.entry(*slot).or_default();
             }
             Part::Inst { op: Op::Set(slot, _), .. } => {
-                let looks = found.entry(*slot).or_insert(Looks { afresh: top, sets: true });
+                let looks = found.entry(*slot).or_insert(Looks { afresh: all, sets: true });
                 looks.sets = true;
             }
             Part::Inst { .. } | Part::Leave { .. } | Part::Meet { .. } => {}
@@ -103,6 +103,39 @@ fn looks(body: &Body<'_>, top: bool, found: &mut BTreeMap<Slot, Looks>) {
                 looks(default, false, found);
             }
             Part::Scope { body, .. } => looks(body, false, found),
+        }
+        // Those who have left keep what their slots held.
+        all = all && !is_left(part, &mut Vec::new());
+    }
+}
+
+/// Whether lanes may leave more than what is in `within` or in the part itself.
+fn is_left(part: &Part<'_>, within: &mut Vec<Label>) -> bool {
+    let any = |bodies: &[&Body<'_>], within: &mut Vec<Label>| {
+        bodies.iter().any(|body| body.parts.iter().any(|part| is_left(part, within)))
+    };
+    match part {
+        Part::Inst { .. } | Part::Meet { .. } => false,
+        Part::Leave { label, .. } => !within.contains(label),
+        Part::If { then, otherwise, .. } => any(&[then, otherwise], within),
+        Part::Loop { label, body, continuing, .. } => {
+            within.push(*label);
+            let is_left = any(&[body, continuing], within);
+            within.pop();
+            is_left
+        }
+        Part::Switch { label, cases, default, .. } => {
+            within.push(*label);
+            let is_left = cases.iter().any(|(_, body)| any(&[body], within));
+            let is_left = is_left || any(&[default], within);
+            within.pop();
+            is_left
+        }
+        Part::Scope { label, body } => {
+            within.push(*label);
+            let is_left = any(&[body], within);
+            within.pop();
+            is_left
         }
     }
 }
