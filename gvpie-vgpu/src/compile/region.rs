@@ -8,7 +8,7 @@ use super::proofs::Proofs;
 use super::shapes::Shapes;
 use super::tree::{Body, Part, Tree};
 use crate::interp::RunError;
-use crate::ir::{self, Kernel, Label, Op, Slot, Type};
+use crate::ir::{self, Kernel, Op, Slot, Type};
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{Block, InstBuilder, Value, types};
 use cranelift_frontend::FunctionBuilder;
@@ -81,7 +81,7 @@ struct Looks {
 /// The slots that a block, or one within, looks at; `top` as long as all lanes that came in are there.
 fn looks(body: &Body<'_>, mut top: bool, found: &mut BTreeMap<Slot, Looks>) {
     for part in &body.parts {
-        top = top && !leaves(part, &mut Vec::new());
+        top = top && !part.leaves();
         match part {
             Part::Inst { op: Op::Get(slot), .. } => {
                 found.entry(*slot).or_default();
@@ -105,32 +105,6 @@ fn looks(body: &Body<'_>, mut top: bool, found: &mut BTreeMap<Slot, Looks>) {
             }
             Part::Scope { body, .. } => looks(body, false, found),
         }
-    }
-}
-
-/// Whether lanes may go from within a part to behind what is around it. `open` are the labels of the part
-/// itself that are open: who leaves those comes back.
-fn leaves(part: &Part<'_>, open: &mut Vec<Label>) -> bool {
-    let any = |bodies: &[&Body<'_>], open: &mut Vec<Label>| {
-        bodies.iter().any(|body| body.parts.iter().any(|part| leaves(part, open)))
-    };
-    let within = |label: Label, bodies: &[&Body<'_>], open: &mut Vec<Label>| {
-        open.push(label);
-        let found = any(bodies, open);
-        open.pop();
-        found
-    };
-    match part {
-        Part::Inst { .. } | Part::Meet { .. } => false,
-        Part::Leave { label, .. } => !open.contains(label),
-        Part::If { then, otherwise, .. } => any(&[then, otherwise], open),
-        Part::Loop { label, body, continuing, .. } => within(*label, &[body, continuing], open),
-        Part::Switch { label, cases, default, .. } => {
-            let mut bodies: Vec<&Body<'_>> = cases.iter().map(|(_, body)| body).collect();
-            bodies.push(default);
-            within(*label, &bodies, open)
-        }
-        Part::Scope { label, body } => within(*label, &[body], open),
     }
 }
 
