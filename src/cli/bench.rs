@@ -1,5 +1,7 @@
 //! `gvpie bench`: rates of the operations, from checked results.
 
+#[cfg(feature = "vgpu")]
+use super::bench_vgpu;
 use super::gemm::{AccuracyName, FloatName};
 use super::{
     Arguments, Failure, bandwidth, bench_einsum, bench_fft, bench_fmm, bench_glyph, bench_pixel,
@@ -38,6 +40,10 @@ pub struct Options {
     /// Print comma-separated values (RFC 4180)
     #[arg(long, conflicts_with = "json")]
     pub csv: bool,
+    /// Measure llvmpipe's part of `vgpu`, in a process of its own
+    #[cfg(feature = "vgpu")]
+    #[arg(long, hide = true)]
+    pub llvmpipe: bool,
 }
 
 /// The numbers that products are made of, as options of a subcommand.
@@ -93,6 +99,9 @@ pub enum Op {
     Glyph,
     /// Machines of PXL-1: equal and distinct programs, canvases, the host's, one alone
     Pixel,
+    /// Kernels on the device in software, beside llvmpipe, in a table of their own; only if named
+    #[cfg(feature = "vgpu")]
+    Vgpu,
 }
 
 /// One measurement to make.
@@ -255,6 +264,18 @@ pub(super) const TARGET: Duration = Duration::from_millis(40);
 /// # Errors
 /// [`Failure`]; rows measured before it are printed.
 pub fn run(arguments: &Arguments, options: &Options) -> Result<(), Failure> {
+    #[cfg(feature = "vgpu")]
+    {
+        if options.llvmpipe {
+            return Ok(print(&bench_vgpu::llvmpipe()?)?);
+        }
+        if options.ops.contains(&Op::Vgpu) {
+            print(&bench_vgpu::run(arguments.json)?)?;
+            if options.ops.iter().all(|op| *op == Op::Vgpu) {
+                return Ok(());
+            }
+        }
+    }
     let ctx = arguments.context()?;
     let wanted = |op| options.ops.is_empty() || options.ops.contains(&op);
     let shapes = if options.shape.is_empty() { table(&ctx) } else { options.shape.clone() };

@@ -8,6 +8,8 @@ pub mod bench_fft;
 pub mod bench_fmm;
 pub mod bench_glyph;
 mod bench_pixel;
+#[cfg(feature = "vgpu")]
+mod bench_vgpu;
 pub mod budgets;
 pub mod cart;
 #[cfg(feature = "vgpu")]
