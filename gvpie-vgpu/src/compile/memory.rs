@@ -65,12 +65,12 @@ impl Emitter<'_, '_> {
                     step = step.wrapping_add(by.wrapping_mul(*stride));
                     index
                 }
-                Held::Held { first, last } if within.is_none() && step == 0 => {
+                Held::Capped { first, last } if within.is_none() && step == 0 => {
                     within = Some((first, last));
                     step = *stride;
                     first
                 }
-                Held::Held { .. } | Held::Varying(_) => return Address::Varying,
+                Held::Capped { .. } | Held::Varying(_) => return Address::Varying,
             };
             let part = self.b.ins().imul_imm_u(index, i64::from(*stride));
             first = Some(match first {

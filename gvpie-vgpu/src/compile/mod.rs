@@ -39,6 +39,7 @@ use engine::{Code, Engine};
 use layout::Layout;
 use proofs::Proofs;
 use shapes::Shapes;
+use std::sync::Arc;
 use tree::{Tree, Wide};
 
 /// Lanes of a warp at most: the bits of a mask.
@@ -56,7 +57,7 @@ pub(crate) struct Compiled {
     /// What each region costs of the budget, without its loops' rounds.
     weights: Vec<u64>,
     /// What the code asks: it holds their addresses.
-    _asks: Vec<Box<Asked>>,
+    _asks: Vec<Arc<Asked>>,
 }
 
 impl Compiled {

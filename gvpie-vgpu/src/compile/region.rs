@@ -13,6 +13,7 @@ use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{Block, InstBuilder, Value, types};
 use cranelift_frontend::FunctionBuilder;
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 /// What is known of the kernel that a region is of.
 #[derive(Clone, Copy)]
@@ -28,7 +29,7 @@ pub(super) struct Of<'a, 'k> {
 pub(super) fn compile(
     engine: &mut Engine,
     of: &Of<'_, '_>,
-    asks: &mut Vec<Box<Asked>>,
+    asks: &mut Vec<Arc<Asked>>,
     number: usize,
 ) -> Result<(), RunError> {
     let Of { kernel, tree, shapes, layout, proofs } = *of;

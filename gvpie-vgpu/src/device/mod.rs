@@ -128,8 +128,8 @@ pub struct Pipeline {
 /// What runs a kernel.
 #[derive(Debug)]
 enum Prepared {
-    Interpreted(Program),
-    Compiled(Compiled),
+    Interpreted(Box<Program>),
+    Compiled(Box<Compiled>),
 }
 
 impl Pipeline {
@@ -238,7 +238,7 @@ impl Device {
         let subgroups = asks_for_subgroups(&kernel.body);
         let Options { execution, subgroup, warp, .. } = self.options;
         if execution == Execution::Interpreted || subgroups && subgroup > MAX_WARP {
-            return Ok(Prepared::Interpreted(Program::new(kernel)?));
+            return Ok(Prepared::Interpreted(Box::new(Program::new(kernel)?)));
         }
         let lanes = match warp {
             _ if subgroups => subgroup,
@@ -246,8 +246,10 @@ impl Device {
             warp => warp,
         };
         match Compiled::new(kernel, lanes) {
-            Ok(compiled) => Ok(Prepared::Compiled(compiled)),
-            Err(RunError::Unsupported { .. }) => Ok(Prepared::Interpreted(Program::new(kernel)?)),
+            Ok(compiled) => Ok(Prepared::Compiled(Box::new(compiled))),
+            Err(RunError::Unsupported { .. }) => {
+                Ok(Prepared::Interpreted(Box::new(Program::new(kernel)?)))
+            }
             Err(error) => Err(error),
         }
     }
