@@ -13,10 +13,12 @@
 //!   the lanes of a warp, so that they are bit for bit the interpreter's.
 //! * No address leaves its memory: it is proved not to ([`proofs`]), or looked at ([`memory`]).
 
+mod arithmetic;
 mod ask;
 mod atomics;
 mod compute;
 mod control;
+mod convert;
 mod emit;
 mod engine;
 mod layout;
@@ -26,6 +28,7 @@ mod region;
 mod run;
 mod shapes;
 mod shims;
+mod stores;
 #[cfg(test)]
 mod tests;
 mod tree;
