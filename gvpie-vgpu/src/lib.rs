@@ -10,6 +10,7 @@ extern crate self as gvpie_vgpu;
 mod compile;
 pub mod device;
 mod error;
+pub mod fuzz;
 mod interp;
 pub mod ir;
 mod lower;

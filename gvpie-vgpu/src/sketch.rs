@@ -198,14 +198,19 @@ pub(crate) fn device() -> Device {
     Device::new(Options { threads: 2, ..Options::default() }).unwrap()
 }
 
-/// The interpreter, and machine code of every number of lanes; in kernels that look at subgroups these have
+/// The interpreter, and machine code of every number of lanes, each of kernels as they are and made
+/// simpler; in kernels that look at subgroups these have
 /// `subgroup` lanes.
 pub(crate) fn executors(options: Options) -> impl Iterator<Item = (String, Device)> {
     let interpreted = Options { execution: Execution::Interpreted, ..options.clone() };
+    let written = Options { optimise: false, ..interpreted.clone() };
     let warps = [4, 8, 16, 32].into_iter();
-    let compiled = warps.map(move |warp| Options { warp, ..options.clone() });
-    std::iter::once(interpreted).chain(compiled).map(|options| {
-        let name = format!("{:?} with {} lanes", options.execution, options.warp);
+    let compiled = warps.flat_map(move |warp| {
+        [false, true].map(|optimise| Options { warp, optimise, ..options.clone() })
+    });
+    [written, interpreted].into_iter().chain(compiled).map(|options| {
+        let way = if options.optimise { "simplified" } else { "as written" };
+        let name = format!("{:?} {way} with {} lanes", options.execution, options.warp);
         (name, Device::new(options).unwrap())
     })
 }

@@ -105,7 +105,7 @@ fn all(seed: u64) -> Features {
 fn machine_code_does_what_the_interpreter_does() {
     let software = interpreter(32);
     let compiled = LANES.map(compiled);
-    none_fails("compiled and interpreted", [40, 10_000], all, |kernel| {
+    none_fails("compiled and interpreted", [20, 10_000], all, |kernel| {
         compiled.iter().try_for_each(|compiled| same(kernel, &software, compiled, true))
     });
 }
@@ -114,7 +114,7 @@ fn machine_code_does_what_the_interpreter_does() {
 fn machine_code_does_what_the_interpreter_does_in_subgroups() {
     let both = LANES.map(|lanes| (interpreter(lanes), compiled(lanes)));
     let features = |seed| Features { subgroups: true, ..all(seed) };
-    none_fails("compiled and interpreted, with subgroups", [40, 10_000], features, |kernel| {
+    none_fails("compiled and interpreted, with subgroups", [20, 10_000], features, |kernel| {
         both.iter().try_for_each(|(software, compiled)| same(kernel, software, compiled, true))
     });
 }
@@ -130,10 +130,11 @@ fn generated_kernels_agree_with_the_gpu() {
         half: has(wgpu::Features::SHADER_F16, all(seed).half),
         double: has(wgpu::Features::SHADER_F64, all(seed).double),
         long: has(wgpu::Features::SHADER_INT64, all(seed).long),
+        vulkan: true,
         ..Features::default()
     };
     let software = interpreter(32);
-    none_fails("with the GPU", [60, 10_000], features, |kernel| {
+    none_fails("with the GPU", [20, 10_000], features, |kernel| {
         same(kernel, &software, &gpu, false)
     });
 }

@@ -3,7 +3,9 @@
 #[path = "../../tests/effort.rs"]
 mod effort;
 mod executors;
+mod fuzzing;
 mod generate;
 mod generated;
 mod hostile;
 mod inputs;
+mod regressions;

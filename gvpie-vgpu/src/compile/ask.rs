@@ -8,6 +8,7 @@ use crate::interp::RunError;
 use crate::ir::{self, Op, Together, Type};
 use crate::numerics::Subgroup;
 use cranelift_codegen::ir::{InstBuilder, types};
+use std::sync::Arc;
 
 /// A question.
 #[derive(Debug)]
@@ -46,8 +47,9 @@ impl Emitter<'_, '_> {
         for (area, value) in (0..RESULTS).zip(operands) {
             self.put(area, value, false);
         }
-        self.asks.push(Box::new(asked));
-        let asked = self.asks.last().map_or(0, |asked| std::ptr::from_ref(&**asked) as i64);
+        let asked = Arc::new(asked);
+        self.asks.push(Arc::clone(&asked));
+        let asked = Arc::as_ptr(&asked) as i64;
         let (asked, at, out) = (self.long(asked), self.area(0), self.area(RESULTS));
         let mask = self.mask();
         let bits = self.bits(&mask);

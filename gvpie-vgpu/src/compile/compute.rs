@@ -173,7 +173,7 @@ impl Emitter<'_, '_> {
         let last = self.b.ins().iadd_imm_s(length, -1);
         match self.held(a) {
             Held::Uniform(index) => Held::Uniform(self.b.ins().umin(index, last)),
-            Held::Linear(first, 1) => Held::Held { first, last },
+            Held::Linear(first, 1) => Held::Capped { first, last },
             _ => {
                 let last = self.b.ins().splat(types::I32X4, last);
                 let indices = self.vectors(a);

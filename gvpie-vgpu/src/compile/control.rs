@@ -68,7 +68,7 @@ impl Emitter<'_, '_> {
             if ends {
                 break;
             }
-            if self.escapes(part) {
+            if part.leaves() {
                 let mask = self.mask();
                 let any = self.any(&mask);
                 let next = self.b.create_block();
@@ -78,42 +78,6 @@ impl Emitter<'_, '_> {
             }
         }
         self.close(end);
-    }
-
-    /// Whether lanes may be gone after a node that were there before it.
-    fn escapes(&self, part: &Part<'_>) -> bool {
-        let mut inner = Vec::new();
-        self.leaves(part, &mut inner)
-    }
-
-    fn leaves<'p>(&self, part: &'p Part<'_>, inner: &mut Vec<&'p Label>) -> bool {
-        let within = |body: &'p Body<'_>, inner: &mut Vec<&'p Label>| {
-            body.parts.iter().any(|part| self.leaves(part, inner))
-        };
-        match part {
-            Part::Inst { .. } | Part::Meet { .. } => false,
-            Part::Leave { label, .. } => !inner.contains(&label),
-            Part::If { then, otherwise, .. } => within(then, inner) || within(otherwise, inner),
-            Part::Loop { label, body, continuing, .. } => {
-                inner.push(label);
-                let leaves = within(body, inner) || within(continuing, inner);
-                inner.pop();
-                leaves
-            }
-            Part::Switch { label, cases, default, .. } => {
-                inner.push(label);
-                let leaves =
-                    cases.iter().any(|(_, body)| within(body, inner)) || within(default, inner);
-                inner.pop();
-                leaves
-            }
-            Part::Scope { label, body } => {
-                inner.push(label);
-                let leaves = within(body, inner);
-                inner.pop();
-                leaves
-            }
-        }
     }
 
     /// All lanes go one way.
@@ -147,7 +111,7 @@ impl Emitter<'_, '_> {
                 after.push(way);
             }
         }
-        let escapes = |body: &Body<'_>| body.parts.iter().any(|part| self.escapes(part));
+        let escapes = |body: &Body<'_>| body.parts.iter().any(|part| part.leaves());
         let after = match escapes(then) || escapes(otherwise) {
             true => self.or(&after[0], &after[1]),
             false => before,
@@ -221,7 +185,7 @@ impl Emitter<'_, '_> {
         self.body(body);
         self.close(round);
         self.join(&again);
-        let leaves = |body: &Body<'_>| body.parts.iter().any(|part| self.escapes(part));
+        let leaves = |body: &Body<'_>| body.parts.iter().any(|part| part.leaves());
         let (body_leaves, continuing_leaves) = (leaves(body), leaves(continuing));
         let somebody = |e: &mut Self| {
             let mask = e.mask();

@@ -19,6 +19,7 @@ use cranelift_codegen::ir::{
 use cranelift_codegen::isa::CallConv;
 use cranelift_frontend::{FunctionBuilder, Variable};
 use std::collections::HashMap;
+use std::sync::Arc;
 
 /// What the lanes of a warp hold.
 #[derive(Debug, Clone)]
@@ -28,7 +29,7 @@ pub(super) enum Held {
     /// Words: a first one, and what each lane has more than the one before it.
     Linear(Value, u32),
     /// Words that count up by one, held at or below a last one.
-    Held { first: Value, last: Value },
+    Capped { first: Value, last: Value },
     /// Vectors.
     Varying(Vec<Value>),
 }
@@ -59,7 +60,7 @@ pub(super) struct Emitter<'a, 'k> {
     pub(super) shapes: &'a Shapes,
     pub(super) layout: &'a Layout,
     pub(super) proofs: &'a Proofs,
-    pub(super) asks: &'a mut Vec<Box<Asked>>,
+    pub(super) asks: &'a mut Vec<Arc<Asked>>,
     pub(super) convention: CallConv,
     pub(super) values: HashMap<ir::Value, Held>,
     pub(super) slots: HashMap<Slot, Home>,
@@ -194,7 +195,7 @@ impl Emitter<'_, '_> {
                 vec![vector; self.chunks(ty)]
             }
             Held::Linear(first, step) => self.count_up(*first, *step),
-            Held::Held { first, last } => {
+            Held::Capped { first, last } => {
                 let last = self.b.ins().splat(types::I32X4, *last);
                 let all = self.count_up(*first, 1);
                 all.into_iter().map(|chunk| self.b.ins().umin(chunk, last)).collect()

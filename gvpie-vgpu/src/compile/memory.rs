@@ -10,13 +10,13 @@ use crate::ir::{self, Memory, Place, Span, Type};
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{InstBuilder, MemFlagsData, Value, types};
 
-/// Bytes from the beginning of a memory, as words.
+/// Bytes from the beginning of a memory, as words, and how many more are constant.
 enum Address {
     /// One for all lanes.
-    Uniform(Value),
+    Uniform(Value, i32),
     /// The first lane's, and what each lane has more than the one before it. With an index and its last one,
     /// it is so only if the index of all lanes is below: else each lane's is held.
-    Linear { first: Value, step: u32, within: Option<(Value, Value)> },
+    Linear { first: Value, offset: i32, step: u32, within: Option<(Value, Value)> },
     /// Each lane's.
     Varying,
 }
@@ -50,9 +50,13 @@ impl Emitter<'_, '_> {
         }
     }
 
-    /// How lanes' addresses run.
-    fn address(&mut self, place: &Place) -> Address {
-        let mut first = self.word(place.base);
+    /// How lanes' addresses run. Of one that is within its memory for certain, constants are added by the
+    /// machine; another may wrap around, and so is whole.
+    fn address(&mut self, place: &Place, certain: bool) -> Address {
+        let apart = certain && place.memory != Memory::Private;
+        let offset = i32::try_from(place.base).ok().filter(|_| apart).unwrap_or(0);
+        let whole = offset == 0 && place.base != 0;
+        let mut first = whole.then(|| self.word(place.base));
         let (mut step, mut within) = (0_u32, None);
         for (value, stride) in &place.terms {
             let index = match self.held(*value) {
@@ -61,19 +65,26 @@ impl Emitter<'_, '_> {
                     step = step.wrapping_add(by.wrapping_mul(*stride));
                     index
                 }
-                Held::Held { first, last } if within.is_none() && step == 0 => {
+                Held::Capped { first, last } if within.is_none() && step == 0 => {
                     within = Some((first, last));
                     step = *stride;
                     first
                 }
-                Held::Held { .. } | Held::Varying(_) => return Address::Varying,
+                Held::Capped { .. } | Held::Varying(_) => return Address::Varying,
             };
             let part = self.b.ins().imul_imm_u(index, i64::from(*stride));
-            first = self.b.ins().iadd(first, part);
+            first = Some(match first {
+                Some(first) => self.b.ins().iadd(first, part),
+                None => part,
+            });
         }
+        let first = match first {
+            Some(first) => first,
+            None => self.word(0),
+        };
         match (step, within) {
-            (0, None) => Address::Uniform(first),
-            _ => Address::Linear { first, step, within },
+            (0, None) => Address::Uniform(first, offset),
+            _ => Address::Linear { first, offset, step, within },
         }
     }
 
@@ -161,13 +172,14 @@ impl Emitter<'_, '_> {
         start: Value,
         address: Value,
         lane: u32,
+        offset: i32,
     ) -> Value {
         let at = self.at(memory, start, address, lane, 0);
         let flags = Self::flags(memory);
         match ty {
-            Type::F16 => self.b.ins().uload16(types::I32, flags, at, 0),
+            Type::F16 => self.b.ins().uload16(types::I32, flags, at, offset),
             Type::Bool => {
-                let word = self.load(types::I32, flags, at, 0);
+                let word = self.load(types::I32, flags, at, offset);
                 self.b.ins().icmp_imm_u(IntCC::NotEqual, word, 0)
             }
             _ if ty.bytes() == 8 && memory == Memory::Private => {
@@ -178,7 +190,7 @@ impl Emitter<'_, '_> {
                 let both = self.b.ins().bor(low, high);
                 self.cast(scalar(ty), both)
             }
-            _ => self.load(scalar(ty), flags, at, 0),
+            _ => self.load(scalar(ty), flags, at, offset),
         }
     }
 
@@ -212,12 +224,19 @@ impl Emitter<'_, '_> {
         self.gather(ty, |e, lane| {
             let address = addresses[lane as usize / 4];
             let address = e.b.ins().extractlane(address, (lane % 4) as u8);
-            e.read_one(ty, memory, start, address, lane)
+            e.read_one(ty, memory, start, address, lane, 0)
         })
     }
 
     /// What lanes read side by side, or a step from one another.
-    fn read_along(&mut self, ty: Type, memory: Memory, first: Value, step: u32) -> Vec<Value> {
+    fn read_along(
+        &mut self,
+        ty: Type,
+        memory: Memory,
+        first: Value,
+        step: u32,
+        offset: i32,
+    ) -> Vec<Value> {
         let start = self.start(memory);
         let address = self.b.ins().uextend(types::I64, first);
         let at = self.b.ins().iadd(start, address);
@@ -225,18 +244,18 @@ impl Emitter<'_, '_> {
         if step == ty.bytes() {
             return (0..self.chunks(ty) as i32)
                 .map(|chunk| match ty {
-                    Type::F16 => self.b.ins().uload16x4(flags, at, 8 * chunk),
+                    Type::F16 => self.b.ins().uload16x4(flags, at, offset + 8 * chunk),
                     Type::Bool => {
-                        let words = self.load(types::I32X4, flags, at, 16 * chunk);
+                        let words = self.load(types::I32X4, flags, at, offset + 16 * chunk);
                         let zero = self.words([0; 4]);
                         self.b.ins().icmp(IntCC::NotEqual, words, zero)
                     }
-                    _ => self.load(vector(ty), flags, at, 16 * chunk),
+                    _ => self.load(vector(ty), flags, at, offset + 16 * chunk),
                 })
                 .collect();
         }
         self.gather(ty, |e, lane| {
-            let skip = (step as i32).wrapping_mul(lane as i32);
+            let skip = offset + (step as i32).wrapping_mul(lane as i32);
             match ty {
                 Type::F16 => e.b.ins().uload16(types::I32, flags, at, skip),
                 Type::Bool => {
@@ -251,25 +270,22 @@ impl Emitter<'_, '_> {
     /// Reads memory.
     pub(super) fn read(&mut self, ty: Type, place: &Place, within: bool, span: Span) -> Held {
         let memory = place.memory;
-        match self.address(place) {
-            Address::Uniform(address) if memory == Memory::Private => {
+        match self.address(place, within) {
+            Address::Uniform(address, _) if memory == Memory::Private => {
                 let address = self.hold_one(place, ty, address, within, span);
                 Held::Varying(self.read_private(ty, address))
             }
-            Address::Uniform(address) => {
+            Address::Uniform(address, offset) => {
                 let address = self.hold_one(place, ty, address, within, span);
                 let start = self.start(memory);
-                Held::Uniform(self.read_one(ty, memory, start, address, 0))
+                Held::Uniform(self.read_one(ty, memory, start, address, 0, offset))
             }
-            Address::Linear { first, step, within: None }
-                if memory != Memory::Private && within && near(step) =>
+            Address::Linear { first, offset, step, within: held }
+                if memory != Memory::Private && near(step) =>
             {
-                Held::Varying(self.read_along(ty, memory, first, step))
-            }
-            Address::Linear { first, step, within: Some((index, last)) }
-                if memory != Memory::Private && within && near(step) =>
-            {
-                let inside = self.all_below(index, last);
+                let Some(inside) = self.inside(memory, ty, first, step, held, within) else {
+                    return Held::Varying(self.read_along(ty, memory, first, step, offset));
+                };
                 let (quick, slow, after) =
                     (self.b.create_block(), self.b.create_block(), self.b.create_block());
                 let results: Vec<Value> = (0..self.chunks(ty))
@@ -280,11 +296,14 @@ impl Emitter<'_, '_> {
                 self.b.seal_block(slow);
                 self.b.set_cold_block(slow);
                 self.b.switch_to_block(quick);
-                let read = self.read_along(ty, memory, first, step);
+                let read = self.read_along(ty, memory, first, step, offset);
                 let read: Vec<_> = read.into_iter().map(Into::into).collect();
                 self.b.ins().jump(after, &read);
                 self.b.switch_to_block(slow);
-                let addresses = self.addresses(place);
+                let mut addresses = self.addresses(place);
+                if !within {
+                    addresses = self.check(place, ty, &addresses, span);
+                }
                 let read = self.read_each(ty, memory, &addresses);
                 let read: Vec<_> = read.into_iter().map(Into::into).collect();
                 self.b.ins().jump(after, &read);
@@ -302,13 +321,45 @@ impl Emitter<'_, '_> {
         }
     }
 
-    /// Whether an index of the first lane, and those of all others, which count up, are at or below a last.
-    fn all_below(&mut self, index: Value, last: Value) -> Value {
-        let index = self.b.ins().uextend(types::I64, index);
-        let last = self.b.ins().uextend(types::I64, last);
+    /// Whether lanes side by side are all within their memory, in a byte, where that is not known.
+    fn inside(
+        &mut self,
+        memory: Memory,
+        ty: Type,
+        first: Value,
+        step: u32,
+        held: Option<(Value, Value)>,
+        within: bool,
+    ) -> Option<Value> {
         let further = i64::from(self.lanes() - 1);
-        let end = self.b.ins().iadd_imm_u(index, further);
-        self.b.ins().icmp(IntCC::UnsignedLessThanOrEqual, end, last)
+        let bytes = i64::from(ty.bytes());
+        match (held, within) {
+            (None, true) => None,
+            (Some((index, last)), true) => {
+                let index = self.b.ins().uextend(types::I64, index);
+                let last = self.b.ins().uextend(types::I64, last);
+                let end = self.b.ins().iadd_imm_u(index, further);
+                Some(self.b.ins().icmp(IntCC::UnsignedLessThanOrEqual, end, last))
+            }
+            (_, false) if (step as i32) < 0 => Some(self.b.ins().iconst(types::I8, 0)),
+            (_, false) => {
+                let there = self.bytes(memory);
+                let first = self.b.ins().uextend(types::I64, first);
+                let end = self.b.ins().iadd_imm_u(first, further * i64::from(step) + bytes);
+                let inside = self.b.ins().icmp(IntCC::UnsignedLessThanOrEqual, end, there);
+                match held {
+                    // Where the index is not held, and so is the lanes' own.
+                    Some((index, last)) => {
+                        let index = self.b.ins().uextend(types::I64, index);
+                        let last = self.b.ins().uextend(types::I64, last);
+                        let end = self.b.ins().iadd_imm_u(index, further);
+                        let below = self.b.ins().icmp(IntCC::UnsignedLessThanOrEqual, end, last);
+                        Some(self.b.ins().band(inside, below))
+                    }
+                    None => Some(inside),
+                }
+            }
+        }
     }
 
     /// An address of all lanes that is within its memory.
@@ -349,7 +400,9 @@ impl Emitter<'_, '_> {
                     })
                     .collect()
             }
-            _ => self.gather(ty, |e, lane| e.read_one(ty, Memory::Private, start, address, lane)),
+            _ => {
+                self.gather(ty, |e, lane| e.read_one(ty, Memory::Private, start, address, lane, 0))
+            }
         }
     }
 
@@ -357,16 +410,16 @@ impl Emitter<'_, '_> {
     pub(super) fn write(&mut self, place: &Place, value: ir::Value, within: bool, span: Span) {
         let ty = self.ty(value);
         let memory = place.memory;
-        let address = self.address(place);
+        let address = self.address(place, within);
         let one = self.number(value);
         match (address, one) {
-            (Address::Uniform(address), Some(value)) if memory != Memory::Private => {
+            (Address::Uniform(address, offset), Some(value)) if memory != Memory::Private => {
                 let address = self.hold_one(place, ty, address, within, span);
                 let start = self.start(memory);
                 let at = self.at(memory, start, address, 0, 0);
-                self.write_one(ty, value, at);
+                self.write_one(ty, value, at, offset);
             }
-            (Address::Uniform(address), _) if memory == Memory::Private && ty.bytes() == 4 => {
+            (Address::Uniform(address, _), _) if memory == Memory::Private && ty.bytes() == 4 => {
                 let address = self.hold_one(place, ty, address, within, span);
                 let at = self.at(memory, self.private, address, 0, 0);
                 let new = self.vectors(value);
@@ -378,17 +431,14 @@ impl Emitter<'_, '_> {
                     self.store(kernel_memory(), kept, at, 16 * chunk as i32);
                 }
             }
-            (Address::Linear { first, step, within: held }, _)
-                if step == ty.bytes() && memory != Memory::Private && within =>
+            (Address::Linear { first, offset, step, within: held }, _)
+                if step == ty.bytes() && memory != Memory::Private =>
             {
                 let mask = self.mask();
                 let every = self.every(&mask);
-                let quickly = match held {
+                let quickly = match self.inside(memory, ty, first, step, held, within) {
+                    Some(inside) => self.b.ins().band(every, inside),
                     None => every,
-                    Some((index, last)) => {
-                        let inside = self.all_below(index, last);
-                        self.b.ins().band(every, inside)
-                    }
                 };
                 let (quick, slow, after) =
                     (self.b.create_block(), self.b.create_block(), self.b.create_block());
@@ -396,10 +446,13 @@ impl Emitter<'_, '_> {
                 self.b.seal_block(quick);
                 self.b.seal_block(slow);
                 self.b.switch_to_block(quick);
-                self.write_along(ty, memory, first, value);
+                self.write_along(ty, memory, first, value, offset);
                 self.b.ins().jump(after, &[]);
                 self.b.switch_to_block(slow);
-                let addresses = self.addresses(place);
+                let mut addresses = self.addresses(place);
+                if !within {
+                    addresses = self.check(place, ty, &addresses, span);
+                }
                 self.write_each(ty, memory, &addresses, value);
                 self.b.ins().jump(after, &[]);
                 self.b.seal_block(after);
@@ -415,21 +468,28 @@ impl Emitter<'_, '_> {
         }
     }
 
-    fn write_one(&mut self, ty: Type, value: Value, at: Value) {
+    fn write_one(&mut self, ty: Type, value: Value, at: Value, offset: i32) {
         match ty {
             Type::F16 => {
-                self.b.ins().istore16(kernel_memory(), value, at, 0);
+                self.b.ins().istore16(kernel_memory(), value, at, offset);
             }
             Type::Bool => {
                 let word = self.b.ins().uextend(types::I32, value);
-                self.store(kernel_memory(), word, at, 0);
+                self.store(kernel_memory(), word, at, offset);
             }
             _ => self.store(kernel_memory(), value, at, 0),
         }
     }
 
     /// Side by side, all lanes.
-    fn write_along(&mut self, ty: Type, memory: Memory, first: Value, value: ir::Value) {
+    fn write_along(
+        &mut self,
+        ty: Type,
+        memory: Memory,
+        first: Value,
+        value: ir::Value,
+        offset: i32,
+    ) {
         let start = self.start(memory);
         let address = self.b.ins().uextend(types::I64, first);
         let at = self.b.ins().iadd(start, address);
@@ -437,14 +497,14 @@ impl Emitter<'_, '_> {
         let vectors = self.plain(ty, vectors);
         if ty != Type::F16 {
             for (chunk, vector) in vectors.into_iter().enumerate() {
-                self.store(kernel_memory(), vector, at, 16 * chunk as i32);
+                self.store(kernel_memory(), vector, at, offset + 16 * chunk as i32);
             }
             return;
         }
         for lane in 0..self.lanes() {
             let vector = vectors[lane as usize / 4];
             let half = self.b.ins().extractlane(vector, (lane % 4) as u8);
-            self.b.ins().istore16(kernel_memory(), half, at, 2 * lane as i32);
+            self.b.ins().istore16(kernel_memory(), half, at, offset + 2 * lane as i32);
         }
     }
 

@@ -39,6 +39,7 @@ use engine::{Code, Engine};
 use layout::Layout;
 use proofs::Proofs;
 use shapes::Shapes;
+use std::sync::Arc;
 use tree::{Tree, Wide};
 
 /// Lanes of a warp at most: the bits of a mask.
@@ -56,7 +57,7 @@ pub(crate) struct Compiled {
     /// What each region costs of the budget, without its loops' rounds.
     weights: Vec<u64>,
     /// What the code asks: it holds their addresses.
-    _asks: Vec<Box<Asked>>,
+    _asks: Vec<Arc<Asked>>,
 }
 
 impl Compiled {
@@ -65,6 +66,12 @@ impl Compiled {
     /// # Errors
     /// A processor that there is no code for, or a fault of the code generator.
     pub(crate) fn new(kernel: &Kernel, lanes: usize) -> Result<Compiled, RunError> {
+        // The code counts the bytes of a warp in 31 bits.
+        let private = u64::from(kernel.private_bytes).next_multiple_of(4) * lanes as u64;
+        if private > i32::MAX as u64 {
+            let what = format!("machine code for {} bytes of a lane's own", kernel.private_bytes);
+            return Err(RunError::Unsupported { what });
+        }
         let tree = Tree::new(kernel);
         let shapes = Shapes::new(kernel, &tree, lanes as u32);
         let layout = Layout::new(kernel, &tree, &shapes, lanes as u32);
@@ -98,8 +105,9 @@ impl Compiled {
 
     /// Bytes that one thread needs to run it.
     pub(crate) fn bytes(&self) -> u64 {
-        let private = u64::from(self.private_bytes.next_multiple_of(4) * self.layout.lanes);
-        let warp = private + u64::from(self.layout.stride) + 16 * u64::from(self.layout.lanes);
+        let lanes = u64::from(self.layout.lanes);
+        let private = u64::from(self.private_bytes).next_multiple_of(4) * lanes;
+        let warp = private + u64::from(self.layout.stride) + 16 * lanes;
         warp * u64::from(self.layout.warps) + u64::from(self.workgroup_bytes)
     }
 }

@@ -225,10 +225,10 @@ impl<'k> Prover<'k> {
                     self.proofs.0.insert(std::ptr::from_ref(op));
                 }
             }
-            Op::Bound(value, Length::Fixed(count)) => {
-                if self.ranges[value.0 as usize] < u64::from(*count) {
-                    self.proofs.0.insert(std::ptr::from_ref(op));
-                }
+            Op::Bound(value, Length::Fixed(count))
+                if self.ranges[value.0 as usize] < u64::from(*count) =>
+            {
+                self.proofs.0.insert(std::ptr::from_ref(op));
             }
             _ => {}
         }
@@ -295,10 +295,10 @@ impl<'k> Prover<'k> {
             BindingKind::Texture { .. } => 0,
         };
         let most = |except: Option<usize>| {
-            let terms = place.terms.iter().enumerate().filter(|(n, _)| Some(*n) != except);
-            terms.fold(Some(u64::from(place.base)), |sum, (_, (value, stride))| {
+            let mut terms = place.terms.iter().enumerate().filter(|(n, _)| Some(*n) != except);
+            terms.try_fold(u64::from(place.base), |sum, (_, (value, stride))| {
                 let range = self.ranges[value.0 as usize];
-                sum?.checked_add(range.checked_mul(u64::from(*stride))?)
+                sum.checked_add(range.checked_mul(u64::from(*stride))?)
             })
         };
         let there = match place.memory {

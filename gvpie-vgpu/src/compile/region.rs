@@ -13,6 +13,7 @@ use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{Block, InstBuilder, Value, types};
 use cranelift_frontend::FunctionBuilder;
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 /// What is known of the kernel that a region is of.
 #[derive(Clone, Copy)]
@@ -28,7 +29,7 @@ pub(super) struct Of<'a, 'k> {
 pub(super) fn compile(
     engine: &mut Engine,
     of: &Of<'_, '_>,
-    asks: &mut Vec<Box<Asked>>,
+    asks: &mut Vec<Arc<Asked>>,
     number: usize,
 ) -> Result<(), RunError> {
     let Of { kernel, tree, shapes, layout, proofs } = *of;
@@ -78,9 +79,10 @@ struct Looks {
     sets: bool,
 }
 
-/// The slots that a block, or one within, looks at.
-fn looks(body: &Body<'_>, top: bool, found: &mut BTreeMap<Slot, Looks>) {
+/// The slots that a block, or one within, looks at; `top` as long as all lanes that came in are there.
+fn looks(body: &Body<'_>, mut top: bool, found: &mut BTreeMap<Slot, Looks>) {
     for part in &body.parts {
+        top = top && !part.leaves();
         match part {
             Part::Inst { op: Op::Get(slot), .. } => {
                 found.entry(*slot).or_default();

@@ -187,13 +187,13 @@ impl<'a> Machine<'a> {
                     let mut after = vec![0; rest.len()];
                     let ways = cases.iter().map(|(of, nodes)| (Some(of), nodes));
                     for (of, nodes) in ways.chain([(None, default)]) {
-                        for warp in 0..rest.len() {
+                        for (warp, rest) in rest.iter_mut().enumerate() {
                             let hits = match of {
                                 Some(of) => self.hits(*selector, warp, of),
                                 None => u32::MAX,
                             };
-                            self.masks[warp] = rest[warp] & hits;
-                            rest[warp] &= !hits;
+                            self.masks[warp] = *rest & hits;
+                            *rest &= !hits;
                         }
                         if self.somebody() {
                             self.nodes(nodes)?;

@@ -72,7 +72,7 @@ impl Shapes {
         };
         while std::mem::take(&mut shapes.changed) {
             let mut walk = Walk { kernel, tree, lanes, shapes: &mut shapes };
-            walk.wide(&tree.wide, BodyId(0));
+            walk.wide(&tree.wide);
         }
         shapes
     }
@@ -161,7 +161,7 @@ impl Walk<'_, '_> {
         *parted = true;
     }
 
-    fn wide(&mut self, nodes: &[Wide], at: BodyId) {
+    fn wide(&mut self, nodes: &[Wide]) {
         let tree = self.tree;
         for node in nodes {
             match node {
@@ -171,22 +171,22 @@ impl Walk<'_, '_> {
                     if !self.uniform(*condition) {
                         self.part(*fork);
                     }
-                    self.wide(then, at);
-                    self.wide(otherwise, at);
+                    self.wide(then);
+                    self.wide(otherwise);
                 }
                 Wide::Loop { label, body, continuing, break_if } => {
-                    self.wide(body, at);
-                    self.wide(continuing, at);
+                    self.wide(body);
+                    self.wide(continuing);
                     self.break_if(*label, *break_if);
                 }
                 Wide::Switch { fork, selector, cases, default, .. } => {
                     if !self.uniform(*selector) {
                         self.part(*fork);
                     }
-                    cases.iter().for_each(|(_, nodes)| self.wide(nodes, at));
-                    self.wide(default, at);
+                    cases.iter().for_each(|(_, nodes)| self.wide(nodes));
+                    self.wide(default);
                 }
-                Wide::Scope { body, .. } => self.wide(body, at),
+                Wide::Scope { body, .. } => self.wide(body),
             }
         }
     }

@@ -173,6 +173,39 @@ fn has_barrier(node: &Node) -> bool {
     }
 }
 
+impl Part<'_> {
+    /// Whether lanes may go from within to behind what is around it.
+    pub(super) fn leaves(&self) -> bool {
+        leaves(self, &mut Vec::new())
+    }
+}
+
+/// Whether lanes may go from within a part to behind what is around it: `open` are the labels of the part
+/// itself that are open: who leaves those comes back.
+fn leaves(part: &Part<'_>, open: &mut Vec<Label>) -> bool {
+    let any = |bodies: &[&Body<'_>], open: &mut Vec<Label>| {
+        bodies.iter().any(|body| body.parts.iter().any(|part| leaves(part, open)))
+    };
+    let within = |label: Label, bodies: &[&Body<'_>], open: &mut Vec<Label>| {
+        open.push(label);
+        let found = any(bodies, open);
+        open.pop();
+        found
+    };
+    match part {
+        Part::Inst { .. } | Part::Meet { .. } => false,
+        Part::Leave { label, .. } => !open.contains(label),
+        Part::If { then, otherwise, .. } => any(&[then, otherwise], open),
+        Part::Loop { label, body, continuing, .. } => within(*label, &[body, continuing], open),
+        Part::Switch { label, cases, default, .. } => {
+            let mut bodies: Vec<&Body<'_>> = cases.iter().map(|(_, body)| body).collect();
+            bodies.push(default);
+            within(*label, &bodies, open)
+        }
+        Part::Scope { label, body } => within(*label, &[body], open),
+    }
+}
+
 impl<'k> Tree<'k> {
     pub(super) fn new(kernel: &'k Kernel) -> Tree<'k> {
         let mut tree = Tree {

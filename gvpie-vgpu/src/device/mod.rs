@@ -54,6 +54,8 @@ pub struct Options {
     pub threads: usize,
     /// How kernels are run.
     pub execution: Execution,
+    /// Whether kernels are made simpler before they run, which changes no bit of what they do.
+    pub optimise: bool,
     /// Lanes of a subgroup: a power of two, 4 to 128.
     pub subgroup: usize,
     /// Lanes that machine code runs at a time, in kernels that do not look at subgroups: 4, 8, 16 or 32;
@@ -75,6 +77,7 @@ impl Default for Options {
         Options {
             threads: 0,
             execution: Execution::Compiled,
+            optimise: true,
             subgroup: 32,
             warp: 0,
             workgroup: MAX_LANES,
@@ -125,8 +128,8 @@ pub struct Pipeline {
 /// What runs a kernel.
 #[derive(Debug)]
 enum Prepared {
-    Interpreted(Program),
-    Compiled(Compiled),
+    Interpreted(Box<Program>),
+    Compiled(Box<Compiled>),
 }
 
 impl Pipeline {
@@ -212,7 +215,10 @@ impl Device {
             return Ok(pipeline.clone());
         }
         self.fits(Program::check(kernel)?)?;
-        let code = self.compile(kernel)?;
+        let code = match self.options.optimise {
+            true => self.compile(&optimise(kernel))?,
+            false => self.compile(kernel)?,
+        };
         let bytes = match &code {
             Prepared::Interpreted(program) => program.bytes(),
             Prepared::Compiled(compiled) => compiled.bytes(),
@@ -229,11 +235,10 @@ impl Device {
 
     /// Machine code where it is asked for and can be had.
     fn compile(&self, kernel: &Kernel) -> Result<Prepared, RunError> {
-        let kernel = &optimise(kernel);
         let subgroups = asks_for_subgroups(&kernel.body);
         let Options { execution, subgroup, warp, .. } = self.options;
         if execution == Execution::Interpreted || subgroups && subgroup > MAX_WARP {
-            return Ok(Prepared::Interpreted(Program::new(kernel)?));
+            return Ok(Prepared::Interpreted(Box::new(Program::new(kernel)?)));
         }
         let lanes = match warp {
             _ if subgroups => subgroup,
@@ -241,8 +246,10 @@ impl Device {
             warp => warp,
         };
         match Compiled::new(kernel, lanes) {
-            Ok(compiled) => Ok(Prepared::Compiled(compiled)),
-            Err(RunError::Unsupported { .. }) => Ok(Prepared::Interpreted(Program::new(kernel)?)),
+            Ok(compiled) => Ok(Prepared::Compiled(Box::new(compiled))),
+            Err(RunError::Unsupported { .. }) => {
+                Ok(Prepared::Interpreted(Box::new(Program::new(kernel)?)))
+            }
             Err(error) => Err(error),
         }
     }
@@ -315,7 +322,8 @@ impl Device {
     ///
     /// # Errors
     /// Those of [`Device::dispatch`], but for barriers in divergent flow, which are findings; more memory for
-    /// what the sanitizer keeps, 40 bytes for each word that a kernel may write, than [`Options::memory`].
+    /// what the sanitizer keeps, 40 bytes for each word that a kernel may write and 16 for each workgroup, than
+    /// [`Options::memory`].
     pub fn check(
         &self,
         kernel: &Kernel,

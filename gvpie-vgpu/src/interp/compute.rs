@@ -90,7 +90,13 @@ impl<W: Watch> Group<'_, W> {
             Do::Atomic { op, ty, out, at, value, compare } => {
                 self.atomic(*op, *ty, *out, at, *value, *compare, span)?;
             }
-            Do::Together { op, ty, out, a, b } => self.together(*op, *ty, *out, *a, *b),
+            Do::Together { op, ty, out, a, b } => {
+                self.together(*op, *ty, *out, *a, *b);
+                // A lane may have the NaN of any other.
+                if W::ACTIVE && ty.is_float() && self.nan(*ty, *a).is_empty() {
+                    self.look_for_nan(*ty, *out, &[], *ty, span);
+                }
+            }
             Do::Ballot(out, a) => self.ballot(*out, *a),
             Do::TextureLoad(out, what) => self.texture_load(what, *out, span)?,
             Do::TextureStore(what, value) => self.texture_store(what, *value, span)?,

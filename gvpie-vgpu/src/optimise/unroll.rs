@@ -52,7 +52,7 @@ impl Walker<'_> {
     /// Writes out a loop's rounds, if they are few and short; whether lanes go on after it.
     pub(super) fn unroll(&mut self, looped: Repeated<'_>) -> Option<bool> {
         let held = |slot| self.held(slot).and_then(|value| self.known(value));
-        let (rounds, size) = self.rounds(looped, &held)?;
+        let (rounds, size) = self.rounds(looped, self.size_of(looped), &held)?;
         self.room.added = self.room.added.checked_sub(size)?;
         let exit = self.label();
         Some(self.labelled(exit, |walker, exit| {
@@ -85,10 +85,16 @@ impl Walker<'_> {
         }))
     }
 
+    /// Instructions of a loop's round, one at least.
+    fn size_of(&self, looped: Repeated<'_>) -> usize {
+        (self.size(looped.body) + self.size(looped.continuing)).max(1)
+    }
+
     /// How many rounds a loop has, and how many instructions they are together, if neither is too much.
     fn rounds(
         &self,
         looped: Repeated<'_>,
+        size: usize,
         held: &dyn Fn(Slot) -> Option<u64>,
     ) -> Option<(u32, usize)> {
         let mut written = Written::default();
@@ -108,7 +114,6 @@ impl Walker<'_> {
             return None;
         }
         let mut counter = Counter { slot, bits: held(slot)?, written: &written, held };
-        let size = (self.size(looped.body) + self.size(looped.continuing)).max(1);
         let most = u32::try_from(self.room.each / size).unwrap_or(ROUNDS).min(ROUNDS);
         for round in 0..=most {
             if !last && self.counted(condition, &counter, DEPTH)? == ends.into() {
@@ -187,9 +192,11 @@ impl Walker<'_> {
                 Node::Loop { label, body, continuing, break_if, span } => {
                     let (label, break_if, span) = (*label, *break_if, *span);
                     let looped = Repeated { label, body, continuing, break_if, span };
-                    match self.rounds(looped, &|slot| held.get(&slot).copied()) {
+                    // Once: loops within loops would double it each.
+                    let size = self.size_of(looped);
+                    match self.rounds(looped, size, &|slot| held.get(&slot).copied()) {
                         Some((_, size)) => size,
-                        None => 1 + self.size(body) + self.size(continuing),
+                        None => 1 + size,
                     }
                 }
                 node => 1 + node.blocks().map(|block| self.size(block)).sum::<usize>(),

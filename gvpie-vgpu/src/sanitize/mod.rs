@@ -77,7 +77,10 @@ impl Sanitizer {
         let sizes: Vec<Option<(u64, u32)>> = sizes.collect();
         let workgroup = (kernel.workgroup_bytes.into(), shift(Memory::Workgroup));
         let bytes = |(bytes, shift)| Shadow::bytes(bytes, shift);
-        let found = sizes.iter().flatten().copied().map(bytes).sum::<u64>() + bytes(workgroup);
+        let groups = dispatch.workgroups.iter().map(|n| u64::from(*n)).product::<u64>();
+        let begun = groups.saturating_mul(size_of::<(u32, [u32; 3])>() as u64);
+        let shadows = sizes.iter().flatten().copied().map(bytes).sum::<u64>() + bytes(workgroup);
+        let found = shadows.saturating_add(begun);
         if found > limit {
             return Err(RunError::Memory {
                 what: "the sanitizer's shadows",
@@ -89,7 +92,7 @@ impl Sanitizer {
         let lanes = kernel.workgroup.iter().product::<u32>() as usize;
         Ok(Sanitizer {
             kernel: kernel.clone(),
-            clock: Clock::new(subgroup, lanes),
+            clock: Clock::new(subgroup, lanes, shadow::orders_subgroups(&kernel.body)),
             buffers: sizes.into_iter().map(|size| size.map(shadow)).collect(),
             workgroup: shadow(workgroup),
             begun: Vec::new(),

@@ -55,12 +55,22 @@ pub(super) struct Clock {
     texture: u32,
     subgroups: Vec<u32>,
     subgroup: usize,
+    /// Whether the kernel has barriers for subgroups.
+    orders_subgroups: bool,
 }
 
 impl Clock {
-    pub(super) fn new(subgroup: usize, lanes: usize) -> Clock {
-        let subgroups = vec![0; lanes.div_ceil(subgroup)];
-        Clock { now: 0, start: 0, workgroup: 0, storage: 0, texture: 0, subgroups, subgroup }
+    pub(super) fn new(subgroup: usize, lanes: usize, orders_subgroups: bool) -> Clock {
+        Clock {
+            now: 0,
+            start: 0,
+            workgroup: 0,
+            storage: 0,
+            texture: 0,
+            subgroups: vec![0; lanes.div_ceil(subgroup)],
+            subgroup,
+            orders_subgroups,
+        }
     }
 
     pub(super) fn subgroup(&self) -> usize {
@@ -98,7 +108,8 @@ impl Clock {
     fn past(&self, space: Space) -> Past {
         let from = |time: u32| Mark(u64::from(time) << 32);
         let [start, fence, now] = [self.start, self.fence(space), self.now].map(from);
-        Past { start, fence, now, groups: space != Space::Workgroup }
+        let group = self.orders_subgroups.then(|| 22 + self.subgroup.ilog2());
+        Past { start, fence, now, groups: space != Space::Workgroup, group }
     }
 
     /// When all lanes of the workgroup were last ordered.
@@ -139,6 +150,8 @@ struct Past {
     now: Mark,
     /// Whether workgroups share the memory.
     groups: bool,
+    /// Where in a mark its subgroup begins, if the kernel orders subgroups by themselves.
+    group: Option<u32>,
 }
 
 impl Past {
@@ -146,6 +159,14 @@ impl Past {
     #[inline(always)]
     fn is_before(self, mark: Mark, now: Mark) -> bool {
         mark >= self.start && (mark < self.fence || mark.same_lane(now))
+    }
+
+    /// Whether of two readers one or the other is in any order with whoever is in any order with some third:
+    /// of other lanes, and where subgroups are ordered by themselves, of others of these.
+    #[inline(always)]
+    fn is_apart(self, a: u64, b: u64) -> bool {
+        let from = self.group.unwrap_or(22);
+        ((a ^ b) as u32) >> from != 0
     }
 
     /// The same of any mark.
@@ -314,7 +335,8 @@ impl Shadow {
             }
             let write = writes[word];
             let long_ago = (write >= start && write < fence) || (past.groups && write == 0);
-            long_ago && reads[word] >= now && seconds[word] >= now && !self.any_atomic
+            let two = reads[word] >= now && seconds[word] >= now;
+            long_ago && two && past.is_apart(reads[word], seconds[word]) && !self.any_atomic
         };
         let lanes = access.addresses[from..access.range.end].iter().zip(from..);
         let mut rest = lanes.filter(|(address, _)| !settled(**address)).map(|(_, lane)| lane);
@@ -339,16 +361,19 @@ impl Shadow {
     fn note_read(&mut self, past: Past, mark: Mark, word: usize) {
         let last = self.reads[word];
         // Of those who read at one time, two are enough.
-        let two = Mark(last) >= past.now && Mark(self.seconds[word]) >= past.now;
-        if two || last == mark.0 {
+        let second = self.seconds[word];
+        let two = Mark(last) >= past.now && Mark(second) >= past.now;
+        if (two && past.is_apart(last, second)) || last == mark.0 {
             return;
         }
         self.reads[word] = mark.0;
         if last != 0 {
+            // A second reader who is apart from this one stays, as long as nothing orders it.
+            let stays = Mark(second) >= past.fence && past.is_apart(second, mark.0);
             if Mark(last) < past.start {
                 self.earlier[word] = last;
                 self.any_earlier = true;
-            } else if !Mark(last).same_lane(mark) {
+            } else if past.is_apart(last, mark.0) || !(stays || Mark(last).same_lane(mark)) {
                 self.seconds[word] = last;
                 self.any_second = true;
             }
@@ -412,6 +437,22 @@ impl Shadow {
         }
         seen
     }
+}
+
+/// Whether a kernel has barriers for subgroups.
+pub(super) fn orders_subgroups(block: &Block) -> bool {
+    block.iter().any(|node| match node {
+        Node::Barrier { scope, .. } => *scope == Scope::Subgroup,
+        Node::Inst { .. } | Node::Leave { .. } => false,
+        Node::If { then, otherwise, .. } => orders_subgroups(then) || orders_subgroups(otherwise),
+        Node::Loop { body, continuing, .. } => {
+            orders_subgroups(body) || orders_subgroups(continuing)
+        }
+        Node::Switch { cases, default, .. } => {
+            orders_subgroups(default) || cases.iter().any(|(_, block)| orders_subgroups(block))
+        }
+        Node::Scope { body, .. } => orders_subgroups(body),
+    })
 }
 
 /// Whether a kernel reaches half a word of a memory.

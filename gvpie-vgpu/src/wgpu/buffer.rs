@@ -10,6 +10,9 @@ use std::ops::Range;
 use std::ptr::NonNull;
 use std::sync::atomic::AtomicU32;
 
+// Mapped bytes are the words as they are in memory.
+const _: () = assert!(cfg!(target_endian = "little"), "words are mapped least byte first");
+
 /// A buffer.
 #[derive(Clone)]
 pub struct Buffer(crate::Buffer);

@@ -40,8 +40,9 @@ impl Encoder {
     fn dispatch(&mut self, count: Count) {
         let Some(pipeline) = self.pipeline.clone() else { return };
         let kernel = &pipeline.kernel;
-        let mut bindings =
-            Bindings::new().immediate(&self.immediate[..kernel.immediate_bytes as usize]);
+        // More than there can be is told when it runs.
+        let immediate = kernel.immediate_bytes.min(MAX_IMMEDIATE) as usize;
+        let mut bindings = Bindings::new().immediate(&self.immediate[..immediate]);
         for wanted in &kernel.bindings {
             let group = self.groups.get(wanted.group as usize).and_then(Option::as_ref);
             let Some((group, offsets)) = group else { continue };

@@ -1,25 +1,44 @@
 //! The queue: a thread that does what was submitted, in order.
 
 use super::adapter::Machine;
-use super::command::{Command, CommandBuffer};
+use super::command::{Command, CommandBuffer, Dispatch};
+use super::pipeline::Compiled;
 use super::{Api, Never};
 use crate::interp::RunError;
 use ::wgpu::hal;
+use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 /// What stopped the work of a device.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-#[error("{entry} of '{pipeline}': {error}")]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Fault {
     /// The pipeline's label, empty if it has none.
     pub pipeline: String,
     /// The entry point; empty if it was no kernel.
     pub entry: String,
+    /// The WGSL, where wgpu hands it on, as in [`Checked`](super::Checked).
+    pub source: Option<Arc<str>>,
     /// Why.
     pub error: RunError,
+}
+
+impl std::error::Error for Fault {}
+
+impl fmt::Display for Fault {
+    /// The kernel, its line where that is known, and why.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Fault { pipeline, entry, source, error } = self;
+        write!(f, "{entry} of '{pipeline}'")?;
+        if let (Some(source), RunError::Divergent { span, .. } | RunError::Address { span, .. }) =
+            (source, error)
+        {
+            write!(f, ", line {}", span.line(source))?;
+        }
+        write!(f, ": {error}")
+    }
 }
 
 /// What a device and its queue share.
@@ -55,15 +74,14 @@ impl State {
             // What a command changes is memory that holds whatever was written.
             let broken = |_| Err(RunError::Broken("a command panicked".into()));
             if let Err(error) = catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(broken) {
-                let of = |command: &Command| match command {
-                    Command::Dispatch(dispatch) => {
-                        let compiled = &dispatch.pipeline;
-                        (compiled.label.clone(), compiled.kernel.name.clone())
+                let (pipeline, entry, source) = match command {
+                    Command::Dispatch(Dispatch { pipeline, .. }) => {
+                        let Compiled { label, kernel, source, .. } = &**pipeline;
+                        (label.clone(), kernel.name.clone(), source.clone())
                     }
                     _ => Default::default(),
                 };
-                let (pipeline, entry) = of(command);
-                self.fault.get_or_init(|| Fault { pipeline, entry, error });
+                self.fault.get_or_init(|| Fault { pipeline, entry, source, error });
             }
         }
     }

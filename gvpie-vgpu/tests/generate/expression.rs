@@ -76,6 +76,7 @@ impl Writer {
             Ty::One(s) if s.is_float() => {
                 self.fold(&Ty::One(s), format!("{}({seed} & 15u)", s.name()))
             }
+            Ty::One(I64) if self.features.vulkan => format!("i64(u64({seed}))"),
             Ty::One(s) => format!("{}({seed})", s.name()),
             Ty::Vector(s, _) => format!("{}({})", ty.name(), self.unknown(&Ty::One(s))),
             _ => self.construct(ty, 1).text,
@@ -259,8 +260,18 @@ impl Writer {
             Ty::Vector(_, n) => Ty::Vector(from, *n),
             _ => Ty::One(from),
         };
-        let inner = self.some(&source, depth);
+        let mut inner = self.some(&source, depth);
         let name = ty.name();
+        if let (U32 | I32, I64 | U64) = (from, s)
+            && self.features.vulkan
+        {
+            // naga's SPIR-V extends the sign as the new type has one: by way of the other, both agree.
+            let long = if from == U32 { U64 } else { I64 };
+            inner = match ty {
+                Ty::Vector(_, n) => format!("{}({inner})", Ty::Vector(long, *n).name()),
+                _ => format!("{}({inner})", long.name()),
+            };
+        }
         match (from.is_float(), s.is_float()) {
             (false, true) => {
                 // Few bits of an integer, so that the float is exact: within what it folds to.

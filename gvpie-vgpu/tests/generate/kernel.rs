@@ -30,6 +30,7 @@ pub fn write(seed: u64, features: Features) -> Generated {
         in_main: false,
         last_phase: false,
         result: None,
+        size: 1 + (seed % 3) as u32,
         nested: 0,
         words: 0,
         fuel: 0,
@@ -107,13 +108,13 @@ impl Writer {
             self.variable(&ty);
         }
         for (number, ty) in shared.iter().enumerate() {
-            (self.fuel, self.calls) = (8, 2);
+            (self.fuel, self.calls) = (2 * self.size, 2);
             self.phase(number, ty, count);
         }
         if self.features.subgroups {
             self.together();
         }
-        (self.fuel, self.calls, self.last_phase) = (12, 2, true);
+        (self.fuel, self.calls, self.last_phase) = (4 * self.size, 2, true);
         self.statements(6);
         let near = self.give(globals);
         self.depth = 0;
@@ -179,7 +180,8 @@ impl Writer {
             self.variables.push(Variable { name, ty, mutable, local: false, bound: false });
         }
         self.line(&format!("fn f{which}({}) -> {} {{", parameters.join(", "), result.name()));
-        (self.depth, self.in_main, self.fuel, self.calls) = (1, false, 8, 1);
+        let fuel = 2 * self.size;
+        (self.depth, self.in_main, self.fuel, self.calls) = (1, false, fuel, 1);
         self.result = Some(result.clone());
         self.statements(5);
         let value = self.any(&result, 3);

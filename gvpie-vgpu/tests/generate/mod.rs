@@ -33,6 +33,8 @@ pub struct Features {
     pub subgroups: bool,
     /// Indices past the end of buffers, where WGSL lets devices choose.
     pub stray: bool,
+    /// Nothing that naga writes wrong as SPIR-V.
+    pub vulkan: bool,
     /// Nothing that a sanitizer tells: indices within, no division by zero.
     pub clean: bool,
 }
@@ -93,6 +95,8 @@ struct Writer {
     last_phase: bool,
     /// The result of the function that is written.
     result: Option<Ty>,
+    /// How much is written: 1 to 3.
+    size: u32,
     /// Indices that are open.
     nested: u32,
     /// Words of a lane's results.

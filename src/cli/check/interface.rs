@@ -156,7 +156,7 @@ fn resource(
         return Err(misfit(format!("{name} needs {least} bytes at least, this has {found}")));
     }
     if let Some(stride) = stride.map(u64::from)
-        && (found - (least - stride)) % stride != 0
+        && !(found - (least - stride)).is_multiple_of(stride)
     {
         return Err(misfit(format!(
             "{name} has elements of {stride} bytes, and {found} bytes are no whole number of them"
@@ -232,7 +232,7 @@ fn texture(binding: &Binding, size: &[u32]) -> Result<(Format, Extent), String> 
 /// The types of what a kernel reads and writes in a buffer; integers of one size once.
 fn accessed(kernel: &Kernel, binding: u32) -> Vec<Type> {
     let mut found = BTreeSet::new();
-    walk(kernel, &kernel.body, binding, &mut found);
+    walk(&kernel.body, binding, &mut found);
     let mut types: Vec<Type> = Vec::new();
     for ty in found.iter().filter_map(|index| kernel.values.get(*index)) {
         if types.iter().all(|other| kin(*other) != kin(*ty)) {
@@ -243,7 +243,7 @@ fn accessed(kernel: &Kernel, binding: u32) -> Vec<Type> {
 }
 
 /// The values that are read from and written to a buffer.
-fn walk(kernel: &Kernel, block: &Block, binding: u32, found: &mut BTreeSet<usize>) {
+fn walk(block: &Block, binding: u32, found: &mut BTreeSet<usize>) {
     let there = |memory: Memory| memory == Memory::Binding(binding);
     for node in block {
         match node {
@@ -257,18 +257,18 @@ fn walk(kernel: &Kernel, block: &Block, binding: u32, found: &mut BTreeSet<usize
                 _ => {}
             },
             Node::If { then, otherwise, .. } => {
-                walk(kernel, then, binding, found);
-                walk(kernel, otherwise, binding, found);
+                walk(then, binding, found);
+                walk(otherwise, binding, found);
             }
             Node::Loop { body, continuing, .. } => {
-                walk(kernel, body, binding, found);
-                walk(kernel, continuing, binding, found);
+                walk(body, binding, found);
+                walk(continuing, binding, found);
             }
             Node::Switch { cases, default, .. } => {
-                cases.iter().for_each(|(_, block)| walk(kernel, block, binding, found));
-                walk(kernel, default, binding, found);
+                cases.iter().for_each(|(_, block)| walk(block, binding, found));
+                walk(default, binding, found);
             }
-            Node::Scope { body, .. } => walk(kernel, body, binding, found),
+            Node::Scope { body, .. } => walk(body, binding, found),
             Node::Leave { .. } | Node::Barrier { .. } => {}
         }
     }

@@ -4,7 +4,7 @@ use crate::device::{Bindings, Device, Extent, Format, Options, Texture};
 use crate::interp::RunError;
 use crate::ir::Type;
 use crate::sanitize::Kind;
-use crate::sketch::device;
+use crate::sketch::{device, executors};
 use crate::{Module, Report};
 
 fn floats(channels: [f32; 4]) -> [u32; 4] {
@@ -173,12 +173,14 @@ fn kernels_read_and_write_pictures() {
     let texels: Vec<u8> = (0..width * height * 4).map(|_| random.u8(..)).collect();
     let extent = Extent::D2(width, height);
     let picture = Texture::with(Format::Rgba8Unorm, extent, &texels).unwrap();
-    let inverse = Texture::zeroed(Format::Rgba8Unorm, extent).unwrap();
-    let bindings = Bindings::new().texture(0, 0, &picture).texture(0, 1, &inverse);
-    device().dispatch(&kernel, &bindings, [5, 3, 1]).unwrap();
-    let found = inverse.read(0).unwrap();
-    for (at, (found, given)) in found.into_iter().zip(texels).enumerate() {
-        assert_eq!(found, if at % 4 == 3 { given } else { 255 - given }, "{at}");
+    for (name, device) in executors(Options::default()) {
+        let inverse = Texture::zeroed(Format::Rgba8Unorm, extent).unwrap();
+        let bindings = Bindings::new().texture(0, 0, &picture).texture(0, 1, &inverse);
+        device.dispatch(&kernel, &bindings, [5, 3, 1]).unwrap();
+        let found = inverse.read(0).unwrap();
+        for (at, (found, given)) in found.into_iter().zip(&texels).enumerate() {
+            assert_eq!(found, if at % 4 == 3 { *given } else { 255 - given }, "{name}: {at}");
+        }
     }
 }
 
@@ -206,19 +208,22 @@ fn main(@builtin(local_invocation_index) lane: u32) {
     layers.write_part(1, [0, 0, 2], [2, 2, 1], &[0, 1, 0, 2, 0, 3, 0, 4]).unwrap();
     let deep: Vec<u8> = (0..8_u8).map(|n| n.wrapping_sub(4)).collect();
     let deep = Texture::with(Format::R8Sint, Extent::D3(2, 1, 4), &deep).unwrap();
-    let line = Texture::with(Format::R32Uint, Extent::D1(4), &[9; 16]).unwrap();
     let depth =
         Texture::with(Format::Depth32Float, Extent::D2(1, 1), &1.5_f32.to_le_bytes()).unwrap();
-    let stack = Texture::zeroed(Format::Rg16Sint, Extent::D2Array(2, 2, 3)).unwrap();
-    let list = [&layers, &deep, &line, &depth, &stack];
-    let bindings = (0..).zip(list).fold(Bindings::new(), |b, (k, t)| b.texture(0, k, t));
-    device().dispatch(&kernel, &bindings, [1, 1, 1]).unwrap();
-    for lane in 0..4 {
-        // The depth's 3 are in the sum, as are 3 layers and 8 texels.
-        let sum = (lane + 1) * 1000 + (2 * lane + 1 + 5 - 4) + 3 + 8 + 3;
-        assert_eq!(line.load([lane, 0, 0], 0)[0], 0x0909_0909 + sum, "{lane}");
-        let there = stack.load([lane % 2, lane / 2, lane % 3], 0);
-        assert_eq!(there, [u32::MAX, lane, 0, 1]);
+    for (name, device) in executors(Options::default()) {
+        let line = Texture::with(Format::R32Uint, Extent::D1(4), &[9; 16]).unwrap();
+        let stack = Texture::zeroed(Format::Rg16Sint, Extent::D2Array(2, 2, 3)).unwrap();
+        let list = [&layers, &deep, &line, &depth, &stack];
+        let bindings = (0..).zip(list).fold(Bindings::new(), |b, (k, t)| b.texture(0, k, t));
+        device.dispatch(&kernel, &bindings, [1, 1, 1]).unwrap();
+        for lane in 0..4 {
+            // The depth's 3 are in the sum, as are 3 layers and 8 texels.
+            let sum = (lane + 1) * 1000 + (2 * lane + 1 + 5 - 4) + 3 + 8 + 3;
+            let found = line.load([lane, 0, 0], 0)[0];
+            assert_eq!(found, 0x0909_0909 + sum, "{name}: {lane}");
+            let there = stack.load([lane % 2, lane / 2, lane % 3], 0);
+            assert_eq!(there, [u32::MAX, lane, 0, 1], "{name}");
+        }
     }
 }
 

@@ -8,11 +8,12 @@ use std::collections::{HashMap, HashSet};
 const LANES: usize = 70;
 const WORDS: u32 = 100;
 
-/// Who was at a word: workgroup, barriers before, lane, how.
+/// Who was at a word: workgroup, barriers before, and those of its subgroup, lane, how.
 #[derive(Debug, Clone, Copy)]
 struct Visit {
     workgroup: u32,
     epoch: u32,
+    turn: u32,
     lane: usize,
     reach: Reach,
 }
@@ -21,7 +22,10 @@ impl Visit {
     /// Whether both are there in any order, and one changes what the other sees.
     fn races(self, other: Visit, space: Space) -> bool {
         let unordered = match self.workgroup == other.workgroup {
-            true => self.epoch == other.epoch && self.lane != other.lane,
+            true => {
+                let together = self.lane / 32 == other.lane / 32 && self.turn != other.turn;
+                self.epoch == other.epoch && self.lane != other.lane && !together
+            }
             false => space != Space::Workgroup,
         };
         let writes = |reach| matches!(reach, Reach::Write | Reach::Atomic { writes: true });
@@ -58,12 +62,13 @@ fn first_races_are_told_and_no_others() {
             Space::Storage => Scope::Storage,
             Space::Texture => Scope::Texture,
         };
-        // Subgroups come with barriers of their own, of which there are none.
-        let mut clock = Clock::new(32, LANES);
+        let by_subgroups = seed % 2 == 1;
+        let mut clock = Clock::new(32, LANES, by_subgroups);
         let mut shadow = Shadow::new(u64::from(WORDS) * 4, 2);
         let mut history: HashMap<u32, Vec<Visit>> = HashMap::new();
         let mut raced = HashSet::new();
         let (mut workgroup, mut epoch) = (0, 0);
+        let mut turns = [0; LANES.div_ceil(32)];
         clock.begin();
         for site in 0..40 {
             match random.u8(..8) {
@@ -71,9 +76,22 @@ fn first_races_are_told_and_no_others() {
                     (workgroup, epoch) = (workgroup + 1, 0);
                     clock.begin();
                 }
-                1..5 => {
+                1..4 => {
                     epoch += 1;
                     clock.barrier(scope, &Mask::first(LANES));
+                }
+                // One that orders other memory.
+                4 => {
+                    let other = [Scope::Workgroup, Scope::Storage, Scope::Texture];
+                    let other = other.into_iter().find(|other| *other != scope).unwrap();
+                    clock.barrier(other, &Mask::first(LANES));
+                }
+                5 if by_subgroups => {
+                    let group = random.usize(..turns.len());
+                    turns[group] += 1;
+                    let before = Mask::first(group * 32);
+                    let mask = Mask::first((group * 32 + 32).min(LANES)).without(&before);
+                    clock.barrier(Scope::Subgroup, &mask);
                 }
                 _ => {}
             }
@@ -111,7 +129,7 @@ fn first_races_are_told_and_no_others() {
             });
             for lane in mask.lanes() {
                 let word = addresses[lane] / 4;
-                let visit = Visit { workgroup, epoch, lane, reach };
+                let visit = Visit { workgroup, epoch, turn: turns[lane / 32], lane, reach };
                 let before = history.entry(word).or_default();
                 let expected = before.iter().any(|other| visit.races(*other, space));
                 if !raced.contains(&word) {

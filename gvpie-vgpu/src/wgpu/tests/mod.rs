@@ -4,6 +4,7 @@ mod examples;
 mod faults;
 mod lifetimes;
 mod programs;
+mod random;
 mod refusals;
 mod textures;
 

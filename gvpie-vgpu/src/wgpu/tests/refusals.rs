@@ -34,6 +34,13 @@ const CASES: &[Case] = &[
         let layout = gpu.device.create_pipeline_layout(&layout);
         gpu.pipeline(DOUBLE, Some(&layout));
     }),
+    ("immediate", |gpu| {
+        let wgsl = "
+            var<immediate> all: array<vec4<u32>, 8>;
+            @group(0) @binding(0) var<storage, read_write> x: vec4<u32>;
+            @compute @workgroup_size(1) fn main() { x = all[7]; }";
+        gpu.pipeline(wgsl, None);
+    }),
     ("Number of bindings", |gpu| {
         gpu.group(&gpu.pipeline(DOUBLE, None), &[]);
     }),

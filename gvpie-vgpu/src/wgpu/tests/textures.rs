@@ -8,7 +8,7 @@ const ALL: TextureUsages = TextureUsages::COPY_DST
     .union(TextureUsages::TEXTURE_BINDING)
     .union(TextureUsages::STORAGE_BINDING);
 
-fn texture(gpu: &Gpu, dimension: TextureDimension, size: [u32; 3], levels: u32) -> Texture {
+pub fn texture(gpu: &Gpu, dimension: TextureDimension, size: [u32; 3], levels: u32) -> Texture {
     gpu.device.create_texture(&TextureDescriptor {
         label: None,
         size: Extent3d { width: size[0], height: size[1], depth_or_array_layers: size[2] },
@@ -22,17 +22,17 @@ fn texture(gpu: &Gpu, dimension: TextureDimension, size: [u32; 3], levels: u32) 
 }
 
 /// Where a copy begins.
-fn at(texture: &Texture, mip_level: u32, [x, y, z]: [u32; 3]) -> TexelCopyTextureInfo<'_> {
+pub fn at(texture: &Texture, mip_level: u32, [x, y, z]: [u32; 3]) -> TexelCopyTextureInfo<'_> {
     let (origin, aspect) = (Origin3d { x, y, z }, TextureAspect::All);
     TexelCopyTextureInfo { texture, mip_level, origin, aspect }
 }
 
-fn extent([width, height, depth_or_array_layers]: [u32; 3]) -> Extent3d {
+pub fn extent([width, height, depth_or_array_layers]: [u32; 3]) -> Extent3d {
     Extent3d { width, height, depth_or_array_layers }
 }
 
 /// All layers of a level, in rows of 256 bytes.
-fn read(gpu: &Gpu, texture: &Texture, level: u32, size: [u32; 3]) -> Vec<u8> {
+pub fn read(gpu: &Gpu, texture: &Texture, level: u32, size: [u32; 3]) -> Vec<u8> {
     let usage = BufferUsages::COPY_DST | BufferUsages::COPY_SRC;
     let buffer = gpu.zeroed(usage, 256 * u64::from(size[1] * size[2]));
     gpu.submit(|encoder| {

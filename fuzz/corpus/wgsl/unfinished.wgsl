@@ -1,0 +1,1 @@
+@compute @workgroup_size(1) fn main() { let a = vec3<f32>(1.0, vec2(2.0)
