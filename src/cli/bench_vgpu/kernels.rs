@@ -37,9 +37,9 @@ fn near(
 ) -> Result<(), String> {
     let wrong = (0..found.len()).step_by(every).find_map(|at| {
         let (found, expected) = (of(found, at), expected(at));
-        let error = (found - expected).abs();
         // A NaN is not near either.
-        (!(error <= allowed)).then(|| format!("element {at} is {found}, expected {expected}"))
+        let near = (found - expected).abs() <= allowed;
+        (!near).then(|| format!("element {at} is {found}, expected {expected}"))
     });
     wrong.map_or(Ok(()), Err)
 }
