@@ -20,7 +20,7 @@ pub(crate) use words::Words;
 use crate::compile::{Compiled, MAX_WARP, Machine, asks_for_subgroups, choose_lanes};
 use crate::interp::{Dispatch, Group, MAX_LANES, Program, RunError, Stop, Unwatched};
 use crate::ir::Kernel;
-use crate::optimise::optimise;
+use crate::optimise::{self, optimise};
 use crate::sanitize::{Report, Sanitizer};
 use bindings::Given;
 use std::collections::HashMap;
@@ -36,11 +36,15 @@ const MAX_WORKGROUPS: u32 = 65_535;
 /// Pipelines that a device keeps, at most.
 const KEPT: usize = 256;
 
+/// Instructions and constructs of a kernel as machine code at most, times vectors of a warp: some seconds
+/// of the code generator's. Larger kernels are interpreted.
+const MAX_COMPILED: usize = 1 << 16;
+
 /// How kernels are run. Both give the same bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Execution {
-    /// As machine code. Where there is none, for a processor that the code generator does not know or
-    /// for subgroups of more than 32 lanes, interpreted.
+    /// As machine code. Where there is none, for a processor that the code generator does not know, for
+    /// subgroups of more than 32 lanes and for kernels of tens of thousands of instructions, interpreted.
     #[default]
     Compiled,
     /// By the interpreter.
@@ -245,6 +249,10 @@ impl Device {
             0 => choose_lanes(kernel),
             warp => warp,
         };
+        let instructions = optimise::count(&kernel.body, usize::MAX).unwrap_or(usize::MAX);
+        if instructions.saturating_mul(lanes / 4) > MAX_COMPILED {
+            return Ok(Prepared::Interpreted(Box::new(Program::new(kernel)?)));
+        }
         match Compiled::new(kernel, lanes) {
             Ok(compiled) => Ok(Prepared::Compiled(Box::new(compiled))),
             Err(RunError::Unsupported { .. }) => {

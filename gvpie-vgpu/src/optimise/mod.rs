@@ -59,7 +59,7 @@ pub(crate) fn optimise(kernel: &Kernel) -> Kernel {
 }
 
 /// Nodes of a block; `None` if it is deeper than `depth`.
-fn count(block: &Block, depth: usize) -> Option<usize> {
+pub(crate) fn count(block: &Block, depth: usize) -> Option<usize> {
     let depth = depth.checked_sub(1)?;
     block.iter().try_fold(0, |sum: usize, node: &Node| {
         let within = node.blocks().try_fold(1, |sum, block| Some(sum + count(block, depth)?))?;
