@@ -77,7 +77,7 @@ impl Emitter<'_, '_> {
                 let word = self.b.ins().uextend(types::I32, value);
                 self.store(kernel_memory(), word, at, offset);
             }
-            _ => self.store(kernel_memory(), value, at, 0),
+            _ => self.store(kernel_memory(), value, at, offset),
         }
     }
 

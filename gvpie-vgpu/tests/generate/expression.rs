@@ -330,7 +330,13 @@ impl Writer {
                 let b = self.some(ty, depth);
                 format!("({a} {} ({b} & {few}))", self.pick(&["/", "%"]))
             }
-            8 => format!("({a} {} {})", self.pick(&["<<", ">>"]), self.some(&counted, depth)),
+            // naga refuses a vector of counts with a constant that is too large.
+            8 => format!(
+                "({a} {} ({} ^ {}(knobs[0].y)))",
+                self.pick(&["<<", ">>"]),
+                self.some(&counted, depth),
+                counted.name()
+            ),
             9 => format!(
                 "({a} {} {}({}u))",
                 self.pick(&["<<", ">>"]),
