@@ -87,7 +87,15 @@ fn paths_say_what_is_in_them() {
         "manager", "helper", "utils", "util", "common", "base", "types", "misc", "fast", "new",
         "v2",
     ];
-    for folder in ["gvpie-core/src", "gvpie-bootstrap/src", "src", "shaders", "tests", "benches"] {
+    for folder in [
+        "gvpie-core/src",
+        "gvpie-bootstrap/src",
+        "gvpie-vgpu/src",
+        "src",
+        "shaders",
+        "tests",
+        "benches",
+    ] {
         let mut paths = Vec::new();
         files_under(&root().join(folder), &mut paths);
         for path in paths {

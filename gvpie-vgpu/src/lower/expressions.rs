@@ -1,7 +1,7 @@
 //! Expressions: what each of naga's stands for.
 
+use super::layout::{Ty, scalar};
 use super::places::Index;
-use super::types::{Ty, scalar};
 use super::{Held, Lowerer};
 use crate::error::Result;
 use crate::ir::*;

@@ -1,7 +1,7 @@
 //! What is there before a kernel begins: bindings, variables of the module, and what lanes are given.
 
+use super::layout::Ty;
 use super::places::{At, Pointer};
-use super::types::Ty;
 use super::{Held, Lowerer, MAX_WORKGROUP};
 use crate::error::Result;
 use crate::ir::*;

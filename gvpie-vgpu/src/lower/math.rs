@@ -1,7 +1,7 @@
 //! WGSL's numeric functions, scalar by scalar.
 
 use super::Lowerer;
-use super::types::Ty;
+use super::layout::Ty;
 use crate::error::Result;
 use crate::ir::*;
 use naga::MathFunction;

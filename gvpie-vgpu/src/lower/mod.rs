@@ -11,6 +11,7 @@ mod calls;
 mod control;
 mod expressions;
 mod inputs;
+mod layout;
 mod math;
 mod operators;
 mod packing;
@@ -22,7 +23,6 @@ mod subgroups;
 #[cfg(test)]
 mod tests;
 mod textures;
-mod types;
 mod vectors;
 
 use crate::error::{Error, Result};
@@ -30,12 +30,12 @@ use crate::ir::print::Lines;
 use crate::ir::*;
 use analysis::Analysis;
 use calls::Frame;
+use layout::{Ty, Types};
 use naga::valid::{FunctionInfo, ModuleInfo};
 use naga::{Constant, GlobalVariable, Handle};
 use places::Pointer;
 use std::collections::HashMap;
 use std::rc::Rc;
-use types::{Ty, Types};
 
 /// Instructions of a kernel, its slots, scalars that are put together on the way, and expressions that are
 /// looked at.

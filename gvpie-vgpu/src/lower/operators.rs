@@ -1,7 +1,7 @@
 //! Operators, on scalars, vectors and matrices.
 
 use super::Lowerer;
-use super::types::Ty;
+use super::layout::Ty;
 use crate::error::Result;
 use crate::ir::*;
 use naga::{BinaryOperator, Expression, RelationalFunction, TypeInner};

@@ -1,6 +1,6 @@
 //! Pointers, which are resolved to slots or places while lowering.
 
-use super::types::Ty;
+use super::layout::Ty;
 use super::{Lowerer, MAX_SCALARS};
 use crate::error::Result;
 use crate::ir::*;

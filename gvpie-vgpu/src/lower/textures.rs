@@ -1,7 +1,7 @@
 //! Textures: texels by their coordinates, without samplers.
 
 use super::Lowerer;
-use super::types::scalar;
+use super::layout::scalar;
 use crate::error::Result;
 use crate::ir::*;
 use naga::{Expression, Handle, ImageClass, ImageDimension, ImageQuery, TypeInner};
