@@ -9,10 +9,12 @@ crate=$(mktemp -d)
 trap 'rm -rf "$crate"' EXIT
 mkdir "$crate/src"
 target=${CARGO_TARGET_DIR:-$root/target}
-rm -f "$target"/package/gvpie-core-*.crate
-(cd "$root" && cargo package --quiet -p gvpie-core --no-verify --allow-dirty)
-mkdir "$crate/packaged"
-tar -xzf "$target"/package/gvpie-core-*.crate -C "$crate/packaged" --strip-components 1
+rm -f "$target"/package/gvpie-*.crate
+(cd "$root" && cargo package --quiet -p gvpie-vgpu -p gvpie-core --no-verify --allow-dirty)
+for package in gvpie-vgpu gvpie-core; do
+  mkdir "$crate/$package"
+  tar -xzf "$target/package/$package"-[0-9]*.crate -C "$crate/$package" --strip-components 1
+done
 cp "$root/Cargo.lock" "$crate/"
 
 cat >"$crate/Cargo.toml" <<TOML
@@ -22,7 +24,10 @@ version = "0.0.0"
 edition = "2024"
 
 [dependencies]
-gvpie-core = { path = "packaged" }
+gvpie-core = { path = "gvpie-core" }
+
+[patch.crates-io]
+gvpie-vgpu = { path = "gvpie-vgpu" }
 
 [workspace]
 
