@@ -1,8 +1,8 @@
 //! Atomics, as functions that machine code calls with the lanes that take part.
 
 use crate::interp::WIDE;
-use crate::ir::{Atomic, Binary, Type};
-use crate::numerics::binary;
+use crate::ir::{Atomic, Type};
+use crate::numerics::changed;
 use std::ptr::NonNull;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
@@ -55,22 +55,8 @@ unsafe fn longs(op: Atomic, ty: Type, start: *mut u8, at: [*const u8; 3], out: *
             let at = start.add(addresses.cast::<u32>().add(lane).read() as usize).cast::<u64>();
             let old = at.read_unaligned();
             let value = values.cast::<u64>().add(lane).read();
-            let of = |op| binary(op, ty, old, value).unwrap_or(old);
-            let new = match op {
-                Atomic::Load => old,
-                Atomic::Store | Atomic::Exchange => value,
-                Atomic::Add => of(Binary::Add),
-                Atomic::Sub => of(Binary::Sub),
-                Atomic::And => of(Binary::And),
-                Atomic::Or => of(Binary::Or),
-                Atomic::Xor => of(Binary::Xor),
-                Atomic::Min => of(Binary::Min),
-                Atomic::Max => of(Binary::Max),
-                Atomic::CompareExchange => {
-                    let compare = compares.cast::<u64>().add(lane).read();
-                    if compare == old { value } else { old }
-                }
-            };
+            let compare = Some(compares.cast::<u64>().add(lane).read());
+            let new = changed(op, ty, old, value, compare);
             at.write_unaligned(new);
             out.cast::<u64>().add(lane).write(old);
         }

@@ -10,8 +10,8 @@ use super::step::At;
 use super::watch::{Access, Reach, Shape};
 use super::{Group, RunError, Stop, Watch};
 use crate::device::Words;
-use crate::ir::{Atomic, Binary, Memory, Span, Type};
-use crate::numerics::binary;
+use crate::ir::{Atomic, Memory, Span, Type};
+use crate::numerics;
 use std::cell::Cell;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
@@ -276,25 +276,7 @@ impl Use for Change<'_> {
     fn with<W: Word>(self, view: View<'_, W>, addresses: &[u32]) -> Option<usize> {
         let Change { op, ty, mask, operands, out } = self;
         let changed = |old: u64, (value, compare): (u64, Option<u64>)| {
-            let of = |op| binary(op, ty, old, value).unwrap_or(old);
-            match op {
-                Atomic::Load => old,
-                Atomic::Store | Atomic::Exchange => value,
-                Atomic::Add => of(Binary::Add),
-                Atomic::Sub => of(Binary::Sub),
-                Atomic::And => of(Binary::And),
-                Atomic::Or => of(Binary::Or),
-                Atomic::Xor => of(Binary::Xor),
-                Atomic::Min => of(Binary::Min),
-                Atomic::Max => of(Binary::Max),
-                Atomic::CompareExchange => {
-                    if compare == Some(old) {
-                        value
-                    } else {
-                        old
-                    }
-                }
-            }
+            numerics::changed(op, ty, old, value, compare)
         };
         if ty.bytes() == 8 {
             let _held = WIDE.lock().unwrap_or_else(PoisonError::into_inner);

@@ -26,7 +26,7 @@ pub use scalar::{Lane, Number, Scalar};
 pub use table::{Visit1, Visit2};
 pub(crate) use together::Subgroup;
 
-use crate::ir::{Binary, Compare, Type, Unary};
+use crate::ir::{Atomic, Binary, Compare, Type, Unary};
 use half::f16;
 
 /// One number, in the lowest bits.
@@ -64,6 +64,24 @@ pub fn unary(op: Unary, of: Type, a: u64) -> Option<u64> {
 /// The bits of `a op b`; of a shift, b is a u32.
 pub fn binary(op: Binary, of: Type, a: u64, b: u64) -> Option<u64> {
     table::binary(op, of, Two(a, b))
+}
+
+/// What an atomic leaves where `old` was; `compare` is what must be there for an exchange that asks.
+pub(crate) fn changed(op: Atomic, of: Type, old: u64, value: u64, compare: Option<u64>) -> u64 {
+    let with = |op| binary(op, of, old, value).unwrap_or(old);
+    match op {
+        Atomic::Load => old,
+        Atomic::Store | Atomic::Exchange => value,
+        Atomic::Add => with(Binary::Add),
+        Atomic::Sub => with(Binary::Sub),
+        Atomic::And => with(Binary::And),
+        Atomic::Or => with(Binary::Or),
+        Atomic::Xor => with(Binary::Xor),
+        Atomic::Min => with(Binary::Min),
+        Atomic::Max => with(Binary::Max),
+        Atomic::CompareExchange if compare == Some(old) => value,
+        Atomic::CompareExchange => old,
+    }
 }
 
 /// Whether `a op b`, as 0 or 1.
