@@ -268,7 +268,10 @@ fn usage_errors_exit_with_2() {
 #[test]
 fn help_reads_like_a_manual() {
     for (arguments, words) in [
-        (&["help"][..], &["Examples:", "Environment:", "Exit status:", "gemm", "NO_COLOR"][..]),
+        (
+            &["help"][..],
+            &["Examples:", "Environment:", "Exit status:", "gemm", "GVPIE_CHECK", "NO_COLOR"][..],
+        ),
         (&["help", "gemm"], &["--transpose-a", "--beta", "Fortran"]),
         (&["help", "bench"], &["--csv", "median", "--shape", "--accuracy", "--out", "exact"]),
         (&["help", "tune"], &["tune.json", "--dry-run", "--reset", "checked", "halving"]),

@@ -114,6 +114,8 @@ Environment:
   GVPIE_DATA            the folder of serve, daemon, up, script, goal, map and metrics
   GVPIE_TOKEN           a secret that a server asks for, and that a daemon bears
   GVPIE_ALLOW_DRIVER=1  use a driver that fails the self-test
+  GVPIE_CHECK=1         with WGPU_ADAPTER_NAME=vgpu, the device in software: look at every kernel
+                        for races, indices past the end and the like; a finding is an error
   WGPU_BACKEND          vulkan, metal, dx12 or gl
   WGPU_ADAPTER_NAME     part of the adapter's name
   WGPU_POWER_PREF       low or high
