@@ -112,6 +112,7 @@ impl AdapterChoice {
                 ..Default::default()
             },
             check: findings.0.clone(),
+            ..Default::default()
         });
         let instance = instance.map_err(|error| Error::Internal {
             what: "the device in software".into(),

@@ -22,7 +22,7 @@ const ALIGNMENT: u32 = 32;
 pub(super) const MAX_IMMEDIATE: u32 = 256;
 
 /// Bytes of workgroup memory at most.
-const MAX_WORKGROUP_BYTES: u32 = 1 << 20;
+pub(super) const MAX_WORKGROUP_BYTES: u32 = 1 << 20;
 
 /// What the devices of an instance share.
 #[derive(Debug)]
@@ -31,13 +31,20 @@ pub(super) struct Machine {
     pub check: Option<Collector>,
     /// What timestamps count from.
     pub begin: Instant,
-    options: crate::Options,
+    options: Options,
 }
 
 impl Machine {
     pub(super) fn new(options: Options) -> Result<Machine, RunError> {
+        if options.workgroup_memory > MAX_WORKGROUP_BYTES {
+            return Err(RunError::Option {
+                option: "bytes of workgroup memory",
+                expected: "0 to 1048576",
+                found: options.workgroup_memory.into(),
+            });
+        }
         let device = crate::Device::new(options.device.clone())?;
-        let (check, begin, options) = (options.check, Instant::now(), options.device);
+        let (check, begin) = (options.check.clone(), Instant::now());
         Ok(Machine { device, check, begin, options })
     }
 
@@ -78,7 +85,7 @@ impl Machine {
 
     /// WebGPU's limits, and more where nothing bounds it.
     fn limits(&self) -> Limits {
-        let lanes = self.options.workgroup as u32;
+        let lanes = self.options.device.workgroup as u32;
         Limits {
             max_texture_dimension_1d: 16384,
             max_texture_dimension_2d: 16384,
@@ -97,7 +104,7 @@ impl Machine {
             max_buffer_size: MAX_BUFFER,
             min_uniform_buffer_offset_alignment: ALIGNMENT,
             min_storage_buffer_offset_alignment: ALIGNMENT,
-            max_compute_workgroup_storage_size: MAX_WORKGROUP_BYTES,
+            max_compute_workgroup_storage_size: self.options.workgroup_memory,
             max_compute_invocations_per_workgroup: lanes,
             max_compute_workgroup_size_x: lanes,
             max_compute_workgroup_size_y: lanes,
@@ -109,7 +116,7 @@ impl Machine {
     }
 
     fn info(&self) -> ::wgpu::AdapterInfo {
-        let subgroup = self.options.subgroup as u32;
+        let subgroup = self.options.device.subgroup as u32;
         let threads = self.device.threads();
         ::wgpu::AdapterInfo {
             name: "gvpie vGPU".into(),
@@ -118,7 +125,7 @@ impl Machine {
             subgroup_min_size: subgroup,
             subgroup_max_size: subgroup,
             transient_saves_memory: Some(false),
-            ..::wgpu::AdapterInfo::new(::wgpu::DeviceType::Cpu, ::wgpu::Backend::Noop)
+            ..::wgpu::AdapterInfo::new(self.options.kind, ::wgpu::Backend::Noop)
         }
     }
 }

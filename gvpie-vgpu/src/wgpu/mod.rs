@@ -57,13 +57,30 @@ use std::any::Any;
 use std::sync::Arc;
 
 /// What an instance is made with.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Options {
     /// What its devices may use.
     pub device: crate::Options,
     /// Has each dispatch run under the sanitizer, and takes what it finds. That needs 40 bytes for each word
     /// that a kernel may write, of what [`crate::Options::memory`] allows.
     pub check: Option<Collector>,
+    /// Bytes of workgroup memory at most, to 1 MiB. Programs that divide their work by it run here as they do
+    /// on a device that has as much.
+    pub workgroup_memory: u32,
+    /// What the adapter says it is: there are programs with kernels of their own for software.
+    pub kind: ::wgpu::DeviceType,
+}
+
+impl Default for Options {
+    /// No sanitizer, 1 MiB, a [`Cpu`](::wgpu::DeviceType::Cpu).
+    fn default() -> Options {
+        Options {
+            device: crate::Options::default(),
+            check: None,
+            workgroup_memory: adapter::MAX_WORKGROUP_BYTES,
+            kind: ::wgpu::DeviceType::Cpu,
+        }
+    }
 }
 
 /// An instance of wgpu with one adapter, which computes on this machine's processors.

@@ -75,7 +75,7 @@ fn stray(gpu: &Gpu, wishes: [u32; 8]) -> Option<Fault> {
 #[test]
 fn kernels_that_are_stopped_lose_the_device_and_say_why() {
     let stopped = |device: crate::Options, wishes: [u32; 8]| {
-        let gpu = here(Options { device, check: None });
+        let gpu = here(Options { device, ..Default::default() });
         let fault = stray(&gpu, wishes);
         if let Some(fault) = &fault {
             let divergent = matches!(fault.error, RunError::Divergent { .. });
@@ -100,7 +100,7 @@ fn kernels_that_are_stopped_lose_the_device_and_say_why() {
 fn a_wait_ends_before_the_work_does() {
     let device =
         crate::Options { deadline: Some(Duration::from_millis(400)), ..Default::default() };
-    let gpu = here(Options { device, check: None });
+    let gpu = here(Options { device, ..Default::default() });
     let pipeline = gpu.pipeline(STRAYS, None);
     let data = gpu.buffer(STORAGE, &bytes(&[1; 8]));
     let group = gpu.group(&pipeline, &[data.as_entire_binding()]);

@@ -252,7 +252,7 @@ fn features_of_kernels_hold_however_they_are_run() {
         | Features::IMMEDIATES;
     for execution in [Execution::Compiled, Execution::Interpreted] {
         let device = crate::Options { execution, subgroup: 16, ..Default::default() };
-        let gpu = here_with(Options { device, check: None }, features);
+        let gpu = here_with(Options { device, ..Default::default() }, features);
         let pipeline = gpu.pipeline(wgsl, None);
         let all = gpu.zeroed(STORAGE, 48);
         let group = gpu.group(&pipeline, &[all.as_entire_binding()]);

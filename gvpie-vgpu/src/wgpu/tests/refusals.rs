@@ -201,6 +201,24 @@ fn the_adapter_says_what_it_is() {
     let (allowed, guaranteed) = (adapter.limits(), Limits::defaults());
     assert!(guaranteed.check_limits(&allowed), "{allowed:?}");
     let device = crate::Options { subgroup: 3, ..Default::default() };
-    let refused = super::instance(super::Options { device, check: None });
+    let refused = super::instance(super::Options { device, ..Default::default() });
     assert!(matches!(refused, Err(crate::RunError::Option { .. })));
+    let refused =
+        super::instance(super::Options { workgroup_memory: 1 << 21, ..Default::default() });
+    assert!(matches!(refused, Err(crate::RunError::Option { .. })));
+}
+
+#[test]
+fn the_adapter_says_what_it_is_told_to() {
+    let instance = super::instance(super::Options {
+        workgroup_memory: 1 << 10,
+        kind: DeviceType::DiscreteGpu,
+        ..Default::default()
+    });
+    let adapter = pollster::block_on(instance.unwrap().request_adapter(&Default::default()));
+    let adapter = adapter.unwrap();
+    assert_eq!(adapter.get_info().device_type, DeviceType::DiscreteGpu);
+    assert_eq!(adapter.limits().max_compute_workgroup_storage_size, 1 << 10);
+    // WebGPU's 16 KiB are not to be had.
+    assert!(pollster::block_on(adapter.request_device(&Default::default())).is_err());
 }
