@@ -1,6 +1,7 @@
 //! Dispatches under the sanitizer.
 
 use crate::sanitize::Report;
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Dispatches with findings that are kept at most.
@@ -24,7 +25,19 @@ pub struct Collector(Arc<Mutex<Kept>>);
 #[derive(Debug, Default)]
 struct Kept {
     dispatches: u64,
+    kernels: BTreeSet<Covered>,
     found: Vec<Checked>,
+}
+
+/// A kernel that ran under the sanitizer.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Covered {
+    /// The pipeline's label, empty if it has none.
+    pub pipeline: String,
+    /// The entry point.
+    pub entry: String,
+    /// The WGSL, as in [`Checked`].
+    pub source: Option<Arc<str>>,
 }
 
 /// A dispatch in which the sanitizer found something.
@@ -54,6 +67,12 @@ impl Collector {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).dispatches
     }
 
+    /// The kernels of which at least one workgroup was checked, each once: what a program's own kernels can
+    /// be held against, so that none is forgotten.
+    pub fn covered(&self) -> Vec<Covered> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).kernels.iter().cloned().collect()
+    }
+
     /// The dispatches with findings since it was last called, in the order of the work; the first thousand.
     pub fn take(&self) -> Vec<Checked> {
         std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner).found)
@@ -62,6 +81,13 @@ impl Collector {
     pub(super) fn add(&self, checked: Checked) {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         kept.dispatches += 1;
+        if !checked.workgroups.contains(&0) {
+            kept.kernels.insert(Covered {
+                pipeline: checked.pipeline.clone(),
+                entry: checked.entry.clone(),
+                source: checked.source.clone(),
+            });
+        }
         if !checked.report.findings.is_empty() && kept.found.len() < MAX_KEPT {
             kept.found.push(checked);
         }

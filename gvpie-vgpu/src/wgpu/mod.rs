@@ -46,7 +46,7 @@ mod tests;
 mod texture;
 
 pub use adapter::{Adapter, Instance};
-pub use check::{Checked, Collector};
+pub use check::{Checked, Collector, Covered};
 pub use device::Device;
 pub use queue::Fault;
 

@@ -146,6 +146,17 @@ fn the_sanitizer_watches_each_dispatch() {
     gpu.dispatch(&fine, &gpu.group(&fine, &[data.as_entire_binding()]), 2);
     assert_eq!(gpu.read(&data), bytes(&(0..16).collect::<Vec<_>>()));
     assert_eq!(collector.dispatches(), 2);
+    // A dispatch of nothing covers nothing.
+    let idle = gpu.pipeline(&wgsl.replace("main", "idle"), None);
+    gpu.dispatch(&idle, &gpu.group(&idle, &[data.as_entire_binding()]), 0);
+    gpu.dispatch(&fine, &gpu.group(&fine, &[data.as_entire_binding()]), 1);
+    gpu.device.poll(PollType::wait_indefinitely()).unwrap();
+    let covered = collector.covered();
+    let each = if covered.iter().any(|kernel| kernel.source.is_some()) { 2 } else { 1 };
+    assert_eq!(covered.len(), each, "{covered:?}");
+    for kernel in covered {
+        assert_eq!((kernel.pipeline.as_str(), kernel.entry.as_str()), ("test", "main"));
+    }
     let found = collector.take();
     let [checked] = found.as_slice() else { panic!("{found:?}") };
     assert_eq!((checked.pipeline.as_str(), checked.entry.as_str()), ("test", "main"));
