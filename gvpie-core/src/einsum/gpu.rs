@@ -299,6 +299,23 @@ fn word(value: usize) -> Result<u32> {
     })
 }
 
+impl Loops {
+    /// Has what is read in vectors lie so that each begins at a whole one, as it does where a plan asks for it.
+    fn begin_at_vectors(&mut self) {
+        let Loops { outer, inner, .. } = self;
+        let (vector, others) =
+            if self.along == Along::Result { (outer, inner) } else { (inner, outer) };
+        let rest = vector.split_last_mut().map(|(_, rest)| rest).unwrap_or_default();
+        for axis in rest.iter_mut().chain(others) {
+            for (stride, load) in axis.strides.iter_mut().zip(&self.loads) {
+                if *load == Load::Vector {
+                    *stride = stride.next_multiple_of(WIDTH);
+                }
+            }
+        }
+    }
+}
+
 /// Every branch of both shaders, for tests that validate them without a device: extents and strides are
 /// constants of a kernel, so that there is no end of kernels.
 pub fn kernels() -> Vec<Kernel> {
@@ -357,6 +374,7 @@ pub fn kernels() -> Vec<Kernel> {
                         parts,
                         part_stride: 0,
                     };
+                    loops.begin_at_vectors();
                     loops.chunk = loops.steps().div_ceil(parts).max(1);
                     loops.part_stride = count(&loops.outer);
                     all.push(loops_kernel(&loops));
