@@ -4,7 +4,7 @@
 
 use crate::adapter::gpu;
 use gvpie_core::gemm::proof::{Entries, Input};
-use gvpie_core::{Bindings, Context, Kernel, Tensor, f16, gemm};
+use gvpie_core::{Bindings, Context, Element, Kernel, Tensor, f16, gemm};
 use std::collections::HashMap;
 
 /// Matrices of 16x16: an operand is where it lies in workgroup memory, in vectors of four halves, and
@@ -124,11 +124,13 @@ fn params(kernel: &Kernel, values: &HashMap<&str, u32>) -> [u32; WORDS] {
     words
 }
 
-/// A split product of A, along k, and B, along k as well, as a plan would record it.
-struct Product<'a> {
+/// A split product of A, along k, and B, along k as well unless told otherwise, as a plan would record it.
+struct Product<'a, A = f32> {
     ctx: &'a Context,
     values: HashMap<&'static str, u32>,
-    a: Tensor<f32>,
+    a: Tensor<A>,
+    /// Whether A and B lie along k or along their outer extent.
+    along: &'static str,
     b: Tensor<f32>,
     stats: Tensor<u32>,
     packed: [Tensor<u32>; 2],
@@ -136,10 +138,25 @@ struct Product<'a> {
 }
 
 impl<'a> Product<'a> {
-    fn new(ctx: &'a Context, input: &Input, [bm, bn]: [usize; 2]) -> Self {
+    fn new(ctx: &'a Context, input: &Input, tile: [usize; 2]) -> Self {
+        Product::of(ctx, input, tile, |x| x, "k/k")
+    }
+}
+
+impl<'a, A: Element + Into<f32>> Product<'a, A> {
+    /// With an A of other elements, and a B that lies as the second of these words says.
+    fn of(
+        ctx: &'a Context,
+        input: &Input,
+        [bm, bn]: [usize; 2],
+        element: impl Fn(f32) -> A,
+        along: &'static str,
+    ) -> Self {
         let [m, n, k] = input.extents;
         let (a, b) = input.operands();
-        let turned: Vec<f32> = (0..n * k).map(|i| b[i % k * n + i / k]).collect();
+        let a: Vec<A> = a.into_iter().map(element).collect();
+        let turned = || (0..n * k).map(|i| b[i % k * n + i / k]).collect();
+        let (b, b_outer, b_k) = if along == "k/k" { (turned(), k, 1) } else { (b.clone(), 1, n) };
         let (rows, columns) = (m.next_multiple_of(bm), n.next_multiple_of(bn));
         let (steps, each) = (k.div_ceil(256) * 8, 2 + k.div_ceil(256));
         let tiles = rows / bm * (columns / bn);
@@ -154,8 +171,8 @@ impl<'a> Product<'a> {
             ("tiles_n", columns / bn),
             ("a_outer", k),
             ("a_k", 1),
-            ("b_outer", k),
-            ("b_k", 1),
+            ("b_outer", b_outer),
+            ("b_k", b_k),
             ("c_row", n),
             ("c_column", 1),
             ("steps", steps),
@@ -177,7 +194,8 @@ impl<'a> Product<'a> {
             ctx,
             values,
             a: ctx.upload([m * k], &a).unwrap(),
-            b: ctx.upload([n * k], &turned).unwrap(),
+            b: ctx.upload([n * k], &b).unwrap(),
+            along,
             stats: ctx.zeros([words]).unwrap(),
             packed,
             c: ctx.upload([m * n], &vec![f32::NAN; m * n]).unwrap(),
@@ -197,10 +215,17 @@ impl<'a> Product<'a> {
         let mut batch = self.ctx.batch(&label);
         let bindings = Bindings::new().params(&words);
         let [a, b] = &mut self.packed;
+        // Nothing is judged where nothing is split.
+        let split = label.contains("f16x3");
         let bindings = if label.starts_with("gemm coop") {
-            bindings.write(a).write(b).write(&mut self.stats).write(&mut self.c)
+            let bindings = bindings.write(a).write(b);
+            let bindings = if split { bindings.write(&mut self.stats) } else { bindings };
+            bindings.write(&mut self.c)
+        } else if label.contains("guarded") {
+            bindings.read(&self.a).read(&self.b).read(&self.stats).write(&mut self.c)
         } else {
-            let bindings = bindings.read(&self.a).read(&self.b).write(&mut self.stats);
+            let bindings = bindings.read(&self.a).read(&self.b);
+            let bindings = if split { bindings.write(&mut self.stats) } else { bindings };
             if label.starts_with("gemm pack") { bindings.write(a).write(b) } else { bindings }
         };
         batch.dispatch(&pipeline, bindings, [groups as u32, 1, 1]).unwrap();
@@ -213,7 +238,7 @@ fn kernel(label: &str) -> Kernel {
     found.unwrap_or_else(|| panic!("no kernel is labelled '{label}'"))
 }
 
-impl Product<'_> {
+impl<A: Element + Into<f32>> Product<'_, A> {
     /// The passes of one try; how many tiles failed.
     fn attempt(&mut self, tile: &str, second: bool) -> u32 {
         let words = |name: &str| self.values[name] as usize;
@@ -221,7 +246,8 @@ impl Product<'_> {
         let (steps, tiles) = (words("steps"), words("tiles"));
         let balanced = if second { " balanced" } else { "" };
         let again = if second { " again" } else { "" };
-        let packing = |entry: &str| kernel(&format!("gemm {entry} {tile} f32/f32 k/k{balanced}"));
+        let elements = format!("{}/f32 {}", A::DTYPE, self.along);
+        let packing = |entry: &str| kernel(&format!("gemm {entry} {tile} {elements}{balanced}"));
         if second {
             self.run(&packing("balance"), k.div_ceil(32));
         }
@@ -231,12 +257,27 @@ impl Product<'_> {
         self.stats.download().unwrap()[..tiles].iter().sum()
     }
 
+    /// What is left to plain arithmetic: the tiles that failed, in smaller ones.
+    fn rest(&mut self) {
+        let (m, n) = (self.values["m"] as usize, self.values["n"] as usize);
+        let tiles = m.div_ceil(32) * n.div_ceil(32);
+        let split = self.values.clone();
+        self.values.insert("tiles", tiles as u32);
+        self.values.insert("tiles_n", n.div_ceil(32) as u32);
+        self.c.write(&vec![0.0; m * n]).unwrap();
+        self.run(&kernel("gemm 32x32x16 f32 k4, f32 k4 guarded to f32 vec4"), tiles);
+        self.values = split;
+    }
+
     /// C within the bound of plain f32.
     fn check(&self, input: &Input) {
         let [m, n, k] = input.extents;
-        let (a, b) = input.operands();
+        let a: Vec<f32> = self.a.download().unwrap().into_iter().map(A::into).collect();
+        let b = self.b.download().unwrap();
+        let (outer, along_k) = if self.along == "k/k" { (k, 1) } else { (1, n) };
         for (at, found) in self.c.download().unwrap().into_iter().enumerate() {
-            let terms = (0..k).map(|l| f64::from(a[at / n * k + l]) * f64::from(b[l * n + at % n]));
+            let b = |l: usize| f64::from(b[at % n * outer + l * along_k]);
+            let terms = (0..k).map(|l| f64::from(a[at / n * k + l]) * b(l));
             let (sum, size) = terms.fold((0.0, 0.0), |(s, t), x| (s + x, t + f64::abs(x)));
             let error = (f64::from(found) - sum).abs();
             let bound = (k as f64 + 4.0) * 2.0_f64.powi(-24) * size;
@@ -254,13 +295,41 @@ impl Product<'_> {
     }
 }
 
-#[test]
-fn gpu_emulated_tensor_cores_split_products() {
-    let Some(gpu) = gpu() else { return };
+impl Product<'_> {
+    /// The passes of one try without a split, of operands that f16 holds.
+    fn whole(&mut self, tile: &str) {
+        for x in [&mut self.a, &mut self.b] {
+            let narrow = |x: f32| f16::from_f32(x).to_f32();
+            let data: Vec<f32> = x.download().unwrap().into_iter().map(narrow).collect();
+            x.write(&data).unwrap();
+        }
+        let words = |name: &str| self.values[name] as usize;
+        let (rows, tiles) = ((words("a_rows") + words("b_rows")) / 64, words("tiles"));
+        let steps = words("steps");
+        self.run(&kernel(&format!("gemm pack {tile} f32/f32 k/k")), rows * steps.div_ceil(4));
+        self.run(&kernel(&format!("gemm {tile} packed/packed to f32 vec4")), tiles);
+    }
+}
+
+/// A GPU whose shaders have f16.
+fn with_halves() -> Option<Context> {
+    let gpu = gpu()?;
     if !gpu.device().gpu().is_some_and(|device| device.has_f16()) {
         eprintln!("SKIPPED: {} has no f16", gpu.adapter());
-        return;
+        return None;
     }
+    Some(gpu)
+}
+
+#[test]
+fn gpu_emulated_tensor_cores_split_products() {
+    if let Some(gpu) = with_halves() {
+        split_products(&gpu);
+    }
+}
+
+/// Products of split operands, the second try and what is left to plain arithmetic.
+pub fn split_products(gpu: &Context) {
     let tile = "coop-f16x3-64x64x32";
     for (extents, entries) in [
         ([70, 72, 100], Entries::Random),
@@ -268,17 +337,28 @@ fn gpu_emulated_tensor_cores_split_products() {
         ([130, 60, 300], Entries::Hilbert),
     ] {
         let input = Input { extents, entries };
-        let mut product = Product::new(&gpu, &input, [64, 64]);
+        let mut product = Product::new(gpu, &input, [64, 64]);
         assert_eq!(product.attempt(tile, false), 0, "{input:?}");
         product.check(&input);
     }
+    let input = Input { extents: [70, 72, 100], entries: Entries::Random };
+    let mut product = Product::of(gpu, &input, [64, 64], f16::from_f32, "k/outer");
+    assert_eq!(product.attempt(tile, false), 0, "{input:?} of f16");
+    product.check(&input);
+    let input = Input { extents: [70, 72, 300], entries: Entries::Random };
+    let mut product = Product::new(gpu, &input, [64, 64]);
+    product.whole("coop-f16-64x64x32");
+    product.check(&input);
     // What cannot be split is left alone, and balanced at the second try, which leaves alone what
     // the first has done.
     let tile = "coop-balanced-f16x3-64x64x32";
     let input = Input { extents: [70, 72, 300], entries: Entries::ScaledWithin };
-    let mut product = Product::new(&gpu, &input, [64, 64]);
+    let mut product = Product::new(gpu, &input, [64, 64]);
     assert_eq!(product.attempt(tile, false), 4);
     assert!(product.untouched());
+    product.rest();
+    product.check(&input);
+    product.forget();
     assert_eq!(product.attempt(tile, true), 0);
     product.check(&input);
     product.forget();
@@ -288,11 +368,13 @@ fn gpu_emulated_tensor_cores_split_products() {
 
 #[test]
 fn gpu_emulated_tensor_cores_read_halves_as_they_lie() {
-    let Some(gpu) = gpu() else { return };
-    if !gpu.device().gpu().is_some_and(|device| device.has_f16()) {
-        eprintln!("SKIPPED: {} has no f16", gpu.adapter());
-        return;
+    if let Some(gpu) = with_halves() {
+        halves_as_they_lie(&gpu);
     }
+}
+
+/// Products of operands of f16 in every order.
+pub fn halves_as_they_lie(gpu: &Context) {
     // Extents that the tile does not divide, of whole vectors; small whole numbers, exact in any order.
     let (m, n, k) = (72, 88, 104);
     let number = |i: usize, step: usize| f16::from_f32(((i * step) % 7) as f32 - 3.0);

@@ -22,6 +22,8 @@ mod http;
 mod laws;
 mod parity;
 mod random;
+#[cfg(feature = "vgpu")]
+mod sanitizer;
 mod shaders;
 mod tint;
 mod uniformity;

@@ -36,6 +36,12 @@ fn bandwidth_row(ctx: &Context, op: &'static str, words: usize, bytes: f64, time
 /// Copies within the device's memory; the rate counts reading and writing.
 pub(super) fn copy(ctx: &Context) -> Result<Option<Row>, Failure> {
     let Some(words) = bandwidth_words(ctx) else { return Ok(None) };
+    let time = copied(ctx, words)?;
+    Ok(Some(bandwidth_row(ctx, "copy", words, 8.0 * words as f64, time)))
+}
+
+/// How long it takes to copy so many words, which are looked at.
+fn copied(ctx: &Context, words: usize) -> Result<Duration, Failure> {
     let source: Vec<u32> = (0..words as u32).map(|i| i.wrapping_mul(2_654_435_761)).collect();
     let from = ctx.upload([words], &source)?;
     let mut to = ctx.zeros::<u32>([words])?;
@@ -44,24 +50,30 @@ pub(super) fn copy(ctx: &Context) -> Result<Option<Row>, Failure> {
         let bindings = Bindings::new().read(&from).write(&mut to);
         batch.dispatch(&pipeline, bindings, bandwidth_grid(words))
     })?;
-    if to.download()? != source {
-        return Err(Failure::Wrong("the copy differs from its source".into()));
+    match to.download()? == source {
+        true => Ok(time),
+        false => Err(Failure::Wrong("the copy differs from its source".into())),
     }
-    Ok(Some(bandwidth_row(ctx, "copy", words, 8.0 * words as f64, time)))
 }
 
 /// Writes the device's memory.
 pub(super) fn fill(ctx: &Context) -> Result<Option<Row>, Failure> {
     let Some(words) = bandwidth_words(ctx) else { return Ok(None) };
+    let time = filled(ctx, words)?;
+    Ok(Some(bandwidth_row(ctx, "fill", words, 4.0 * words as f64, time)))
+}
+
+/// How long it takes to write so many words, which are looked at.
+fn filled(ctx: &Context, words: usize) -> Result<Duration, Failure> {
     let mut to = ctx.zeros::<u32>([words])?;
     let pipeline = ctx.pipeline(&Kernel::wgsl("fill", BANDWIDTH).entry("fill"))?;
     let time = median_time(ctx, RUNS, TARGET, |batch| {
         batch.dispatch(&pipeline, Bindings::new().write(&mut to), bandwidth_grid(words))
     })?;
-    if to.download()?.iter().any(|&word| word != 0x0123_4567) {
-        return Err(Failure::Wrong("a word was not filled".into()));
+    match to.download()?.iter().all(|&word| word == 0x0123_4567) {
+        true => Ok(time),
+        false => Err(Failure::Wrong("a word was not filled".into())),
     }
-    Ok(Some(bandwidth_row(ctx, "fill", words, 4.0 * words as f64, time)))
 }
 
 /// Four vectors of 16 bytes an invocation, neighbours beside neighbours.
@@ -82,3 +94,18 @@ fn fill(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     let v = vec4<u32>(0x01234567u);
     destination[i] = v; destination[i + step] = v; destination[i + 2u * step] = v; destination[i + 3u * step] = v;
 }";
+
+#[cfg(all(test, feature = "vgpu"))]
+mod tests {
+    use super::*;
+    use gvpie_core::{Backend, ContextOptions};
+
+    #[test]
+    fn its_kernels_pass_the_sanitizer() {
+        let cpu = Some(Backend::Cpu);
+        let options = ContextOptions { backend: cpu, check: true, ..ContextOptions::default() };
+        let ctx = pollster::block_on(Context::request(options)).unwrap();
+        copied(&ctx, 1 << 14).unwrap();
+        filled(&ctx, 1 << 14).unwrap();
+    }
+}

@@ -300,3 +300,22 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane:
         check: |problem, found| check_product(problem, found, 512),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Prepared;
+    use super::*;
+
+    /// As the bench runs them, but for how many workgroups there are.
+    #[test]
+    fn all_pass_the_sanitizer() {
+        let device = gvpie_vgpu::Device::new(Default::default()).unwrap();
+        for problem in all() {
+            let Prepared { kernel, bindings, .. } = Prepared::new(&problem).unwrap();
+            let groups = problem.groups.map(|n| n.min(8));
+            let found = device.check(&kernel, &bindings, groups).unwrap().findings;
+            let told: Vec<String> = found.iter().map(|found| found.text(problem.source)).collect();
+            assert!(told.is_empty(), "{}:\n{}", problem.name, told.join("\n"));
+        }
+    }
+}
