@@ -43,6 +43,11 @@ fn of(bits: &[u32]) -> Vec<f32> {
     bits.iter().map(|bits| f32::from_bits(*bits)).collect()
 }
 
+/// a·b + c as kernels compute it.
+fn add_product(a: f32, b: f32, c: f32) -> f32 {
+    if crate::numerics::fuses() { a.mul_add(b, c) } else { a * b + c }
+}
+
 #[test]
 fn saxpy() {
     const SOURCE: &str = "
@@ -58,7 +63,7 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
     let (x, y) = (numbers(count, 1), numbers(count, 2));
     let found = run(SOURCE, &[&x, &y], [(count as u32).div_ceil(256), 1, 1]).unwrap();
     for (index, (x, y)) in of(&x).into_iter().zip(of(&y)).enumerate() {
-        assert_eq!(found[1][index], (2.5 * x + y).to_bits(), "{index}");
+        assert_eq!(found[1][index], add_product(2.5, x, y).to_bits(), "{index}");
     }
 }
 
@@ -124,7 +129,7 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(local_invocation_id) 
     let (a, b) = (of(&a), of(&b));
     for (at, bits) in found[2].iter().enumerate() {
         let (row, column) = (at / n, at % n);
-        let sum = (0..n).fold(0.0, |sum: f32, k| sum + a[row * n + k] * b[k * n + column]);
+        let sum = (0..n).fold(0.0, |sum, k| add_product(a[row * n + k], b[k * n + column], sum));
         assert_eq!(*bits, sum.to_bits(), "{row}, {column}");
     }
 }

@@ -5,6 +5,7 @@ use super::shapes::{Along, along};
 use super::shims;
 use super::tree::BodyId;
 use crate::ir::{self, Builtin, Compare, Length, Op, Span, Type};
+use crate::numerics;
 use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};
 use cranelift_codegen::ir::{InstBuilder, Value, types};
 
@@ -46,7 +47,7 @@ impl Emitter<'_, '_> {
             Op::Together(..) => self.ask(first, op),
             _ => {
                 let held = self.compute(first, op);
-                self.hold(first, held);
+                self.hold_word(first, op, held);
                 self.publish(first);
             }
         }
@@ -257,7 +258,9 @@ impl Emitter<'_, '_> {
 
     fn fma(&mut self, a: ir::Value, b: ir::Value, c: ir::Value) -> Held {
         let ty = self.ty(a);
-        if ty != Type::F16 && has_fma() {
+        // The machine overwrites the first factor: better one of the lanes' own than what others take too.
+        let (a, b) = if self.is_number(a) { (b, a) } else { (a, b) };
+        if ty != Type::F16 && numerics::fuses() {
             return match (self.number(a), self.number(b), self.number(c)) {
                 (Some(a), Some(b), Some(c)) => Held::Uniform(self.b.ins().fma(a, b, c)),
                 _ => {
@@ -355,12 +358,4 @@ impl Emitter<'_, '_> {
         self.call(shim, &[out, a, b, count], false);
         self.collect(gives, out, number)
     }
-}
-
-/// Whether the processor rounds a·b + c once.
-fn has_fma() -> bool {
-    #[cfg(target_arch = "x86_64")]
-    return std::arch::is_x86_feature_detected!("fma");
-    #[cfg(not(target_arch = "x86_64"))]
-    return cfg!(target_arch = "aarch64");
 }

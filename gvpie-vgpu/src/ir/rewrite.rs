@@ -65,6 +65,22 @@ impl Node {
         };
         first.into_iter().chain(cases.iter().map(|(_, block)| block)).chain(last)
     }
+
+    /// Calls `change` with the blocks within a construct, in the order of the text.
+    pub(crate) fn blocks_mut(&mut self, mut change: impl FnMut(&mut Block)) {
+        match self {
+            Node::If { then: a, otherwise: b, .. } | Node::Loop { body: a, continuing: b, .. } => {
+                change(a);
+                change(b);
+            }
+            Node::Switch { cases, default, .. } => {
+                cases.iter_mut().for_each(|(_, block)| change(block));
+                change(default);
+            }
+            Node::Scope { body, .. } => change(body),
+            Node::Inst { .. } | Node::Leave { .. } | Node::Barrier { .. } => {}
+        }
+    }
 }
 
 /// Calls `see` with each value that a block takes, those of blocks within included.

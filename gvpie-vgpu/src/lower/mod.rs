@@ -8,6 +8,7 @@ mod analysis;
 mod atomics;
 mod build;
 mod calls;
+mod contract;
 mod control;
 mod expressions;
 mod inputs;
@@ -145,6 +146,7 @@ pub(crate) fn lower(
     kernel.body = lowerer.first;
     kernel.body.append(&mut lowerer.prologue);
     kernel.body.append(&mut lowerer.block);
+    contract::contract(&mut kernel);
     verify(&kernel).map_err(|fault| Error::Broken(Box::new(fault)))?;
     Ok(kernel)
 }

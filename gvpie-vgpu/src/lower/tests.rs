@@ -62,6 +62,7 @@ fn saxpy(@builtin(global_invocation_id) id: vec3<u32>) {
     let module = Module::new(source, &[]).unwrap();
     let kernel = module.kernel("saxpy").unwrap();
     assert!(std::sync::Arc::ptr_eq(&kernel, &module.kernel("saxpy").unwrap()));
+    let sum = if crate::numerics::fuses() { "fma %10, %12, %15" } else { "add %13, %15" };
     assert_eq!(
         kernel.print(Some(source)),
         "\
@@ -86,11 +87,12 @@ kernel saxpy, workgroup 64×1×1 {
     %13: f32 = mul %10, %12  ; 8:32
     %14: u32 = bound %4 below (bytes of binding 2 - 0) / 4  ; 8:50
     %15: f32 = load binding 2[0 + %14*4]  ; 8:50
-    %16: f32 = add %13, %15  ; 8:32
+    %16: f32 = SUM  ; 8:32
     store binding 2[0 + %9*4], %16  ; 8:25
   }
 }
 "
+        .replace("SUM", sum)
     );
 }
 
@@ -309,8 +311,30 @@ fn numeric_functions_become_a_few_operations() {
     for (expression, parts) in cases {
         let text = lowered(&body(&format!("seen({expression});")));
         let start = text.find("convert").unwrap_or(0);
-        contains(&text[start..], &parts);
+        // A sum or difference of a product may be one operation.
+        contains(&text[start..].replace("= fma", "= add sub fma"), &parts);
     }
+}
+
+#[test]
+fn products_that_are_only_added_are_fused() {
+    if !crate::numerics::fuses() {
+        return;
+    }
+    for (expression, parts) in [
+        ("f * v.x + v.y", &["mul", "fma"][..]),
+        ("v.y + f * v.x", &["mul", "fma"]),
+        ("v.y - f * v.x", &["mul", "neg", "fma"]),
+        ("f * v.x - v.y", &["mul", "neg", "fma"]),
+        ("f * v.x + v.y * v.z", &["mul", "mul", "fma"]),
+        // Who takes the product too has it rounded.
+        ("f * v.x + (f * v.x)", &["mul", "mul", "fma"]),
+    ] {
+        let text = lowered(&body(&format!("seen({expression});")));
+        contains(&text[text.find("convert").unwrap_or(0)..], parts);
+    }
+    let text = lowered(&body("let p = f * v.x; seen(p + v.y); seen(p);"));
+    assert!(!text.contains("fma"), "{text}");
 }
 
 #[test]

@@ -141,3 +141,11 @@ pub fn pack_half(a: f32, b: f32) -> u32 {
 pub fn unpack_half(word: u32) -> [f32; 2] {
     [f16::from_bits(word as u16).to_f32(), f16::from_bits((word >> 16) as u16).to_f32()]
 }
+
+/// Whether the processor multiplies and adds in one instruction, which rounds once.
+pub(crate) fn fuses() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return std::arch::is_x86_feature_detected!("fma");
+    #[cfg(not(target_arch = "x86_64"))]
+    return cfg!(target_arch = "aarch64");
+}
