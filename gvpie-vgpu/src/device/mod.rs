@@ -220,7 +220,10 @@ impl Device {
         }
         self.fits(Program::check(kernel)?)?;
         let code = match self.options.optimise {
-            true => self.compile(&optimise(kernel))?,
+            true => {
+                let kernel = optimise(kernel);
+                self.compile(optimise::distribute(&kernel).as_ref().unwrap_or(&kernel))?
+            }
             false => self.compile(kernel)?,
         };
         let bytes = match &code {

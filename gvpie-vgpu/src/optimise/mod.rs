@@ -1,7 +1,7 @@
 //! Simpler kernels that do the same in every bit.
 //!
 //! What can be observed stays: stores, atomics, barriers, and in which order a lane comes to them. Floats
-//! are neither reassociated nor contracted. Instructions keep their place in the source. Who looks on as a
+//! are neither reassociated nor, beyond what lowering has fused, contracted. Instructions keep their place in the source. Who looks on as a
 //! kernel runs, a sanitizer or a debugger, runs it as it was written.
 //!
 //! * [`walk`]: slots forwarded, instructions and loads run once, and what conditions tell; with [`fold`]
@@ -10,8 +10,10 @@
 //! * [`scalars`]: a lane's own arrays, where every index is constant, become slots.
 //! * [`hoist`]: what is the same in every round of a loop goes before it.
 //! * [`dead`]: what nobody looks at is left out.
+//! * [`distribute()`], for machine code alone: loops of more sums than there are registers are taken apart.
 
 mod dead;
+mod distribute;
 mod flow;
 mod fold;
 mod hoist;
@@ -26,6 +28,7 @@ mod unroll;
 mod walk;
 
 use crate::ir::{Block, Kernel, Node};
+pub(crate) use distribute::distribute;
 use unroll::Room;
 
 /// Blocks within blocks of a kernel that is looked at; unrolling may double them.

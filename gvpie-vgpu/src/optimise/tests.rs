@@ -202,7 +202,7 @@ loop '0 {
 fn floats_are_not_rearranged() {
     let text = after(&kernel(
         "let x = bitcast<f32>(a[0]); let y = bitcast<f32>(a[1]);
-        c[0] = bitcast<u32>((x + y) - y); c[1] = bitcast<u32>(x * 0.0 + 0.0);
+        c[0] = bitcast<u32>((x + y) - y); c[1] = bitcast<u32>((x + 0.0) * 1.5);
         c[2] = bitcast<u32>(x / 4.0); c[3] = bitcast<u32>(x / 3.0);
         c[4] = u32(!(x < y));",
     ));
@@ -211,31 +211,56 @@ fn floats_are_not_rearranged() {
         "\
 %0: u32 = 1
 %1: f32 = 0.0
-%2: f32 = 3.0
-%3: f32 = 0.25
-%4: u32 = load binding 0[0]
-%5: f32 = bitcast %4
-%6: u32 = bound %0 below (bytes of binding 0 - 0) / 4
-%7: u32 = load binding 0[0 + %6*4]
-%8: f32 = bitcast %7
-%9: f32 = add %5, %8
-%10: f32 = sub %9, %8
-%11: u32 = bitcast %10
-store binding 1[0], %11
-%12: f32 = mul %5, %1
-%13: f32 = add %12, %1
-%14: u32 = bitcast %13
-store binding 1[4], %14
-%15: f32 = mul %5, %3
-%16: u32 = bitcast %15
-store binding 1[8], %16
-%17: f32 = div %5, %2
-%18: u32 = bitcast %17
-store binding 1[12], %18
-%19: bool = less %5, %8
-%20: bool = not %19
-%21: u32 = convert %20
-store binding 1[16], %21
+%2: f32 = 1.5
+%3: f32 = 3.0
+%4: f32 = 0.25
+%5: u32 = load binding 0[0]
+%6: f32 = bitcast %5
+%7: u32 = bound %0 below (bytes of binding 0 - 0) / 4
+%8: u32 = load binding 0[0 + %7*4]
+%9: f32 = bitcast %8
+%10: f32 = add %6, %9
+%11: f32 = sub %10, %9
+%12: u32 = bitcast %11
+store binding 1[0], %12
+%13: f32 = add %6, %1
+%14: f32 = mul %13, %2
+%15: u32 = bitcast %14
+store binding 1[4], %15
+%16: f32 = mul %6, %4
+%17: u32 = bitcast %16
+store binding 1[8], %17
+%18: f32 = div %6, %3
+%19: u32 = bitcast %18
+store binding 1[12], %19
+%20: bool = less %6, %9
+%21: bool = not %20
+%22: u32 = convert %21
+store binding 1[16], %22
 "
     );
+}
+
+#[test]
+fn a_loop_of_many_sums_is_taken_apart() {
+    let sums = |count: u32| {
+        let body = format!(
+            "var sums: array<u32, {count}>;
+            for (var k = 0u; k < a[0]; k++) {{
+                let x = a[k];
+                for (var i = 0u; i < {count}u; i++) {{ sums[i] = sums[i] * x + i; }}
+            }}
+            var all = 0u;
+            for (var i = 0u; i < {count}u; i++) {{ all ^= sums[i]; }}
+            c[lane] = all;"
+        );
+        optimise(&Module::new(&kernel(&body), &[]).unwrap().kernel("main").unwrap())
+    };
+    let few = super::distribute(&sums(8));
+    assert!(few.is_none(), "{few:?}");
+    let many = super::distribute(&sums(16)).unwrap();
+    verify(&many).unwrap();
+    let text = many.to_string();
+    assert_eq!(text.matches("loop").count(), 2, "{text}");
+    assert_eq!(text.matches("mul ").count(), 16, "each sum once\n{text}");
 }
