@@ -2,7 +2,7 @@
 
 use super::emit::{Emitter, Held};
 use super::shims;
-use crate::ir::{self, Binary, Op, Type, Unary};
+use crate::ir::{self, Binary, Type, Unary};
 use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};
 use cranelift_codegen::ir::{InstBuilder, Value, types};
 
@@ -102,44 +102,6 @@ impl Emitter<'_, '_> {
                 Some(shim) => self.call2(shim as usize, a, b, ty),
                 None => self.held(a),
             },
-        }
-    }
-
-    /// Words that count up stay so when one number is added, or when a constant multiplies them.
-    fn linear(&mut self, op: Binary, a: ir::Value, b: ir::Value) -> Option<Held> {
-        if !matches!(self.ty(a), Type::U32 | Type::I32) {
-            return None;
-        }
-        let constant = |e: &Self, value: ir::Value| match e.tree.constant(value) {
-            Some(Op::Const(bits)) => Some(*bits as u32),
-            _ => None,
-        };
-        match (op, self.held(a), self.held(b)) {
-            (Binary::Add, Held::Linear(a, s), Held::Uniform(b)) => {
-                Some(Held::Linear(self.b.ins().iadd(a, b), s))
-            }
-            (Binary::Add, Held::Uniform(a), Held::Linear(b, s)) => {
-                Some(Held::Linear(self.b.ins().iadd(a, b), s))
-            }
-            (Binary::Add, Held::Linear(a, s), Held::Linear(b, t)) => {
-                Some(Held::Linear(self.b.ins().iadd(a, b), s.wrapping_add(t)))
-            }
-            (Binary::Sub, Held::Linear(a, s), Held::Uniform(b)) => {
-                Some(Held::Linear(self.b.ins().isub(a, b), s))
-            }
-            (Binary::Mul, Held::Linear(a, s), Held::Uniform(m)) => {
-                let by = constant(self, b)?;
-                Some(Held::Linear(self.b.ins().imul(a, m), s.wrapping_mul(by)))
-            }
-            (Binary::Mul, Held::Uniform(m), Held::Linear(b, s)) => {
-                let by = constant(self, a)?;
-                Some(Held::Linear(self.b.ins().imul(m, b), s.wrapping_mul(by)))
-            }
-            (Binary::Shl, Held::Linear(a, s), Held::Uniform(_)) => {
-                let by = constant(self, b)? & 31;
-                Some(Held::Linear(self.b.ins().ishl_imm_u(a, i64::from(by)), s << by))
-            }
-            _ => None,
         }
     }
 

@@ -1,8 +1,8 @@
 //! Constructs: branches where all lanes go one way, masks where they part.
 
 use super::emit::{Emitter, Target, field, own};
-use super::run;
-use super::tree::{Body, Part};
+use super::quiet::Question;
+use super::tree::{Body, BodyId, Part};
 use crate::ir::{self, Label, Type};
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{Block, InstBuilder, Value, types};
@@ -19,21 +19,40 @@ pub(super) fn weight(body: &Body<'_>) -> u64 {
                     cases.iter().map(|(_, body)| weight(body)).sum::<u64>() + weight(default)
                 }
                 Part::Scope { body, .. } => weight(body),
-                // Its rounds are counted one by one.
-                Part::Loop { .. } => 0,
+                // Its first round; the others are counted one by one.
+                Part::Loop { body, continuing, .. } => weight(body) + weight(continuing),
             }
         })
         .sum()
 }
 
+/// Instructions × vectors of a loop's rounds that are written one after another, so that what a round ends
+/// with is done less often.
+const MAX_AT_ONCE: u64 = 192;
+
+/// Whether a block has nothing but instructions and ways out.
+fn is_plain(body: &Body<'_>) -> bool {
+    body.parts.iter().all(|part| match part {
+        Part::Inst { .. } | Part::Leave { .. } => true,
+        Part::If { then, otherwise, .. } => is_plain(then) && is_plain(otherwise),
+        _ => false,
+    })
+}
+
 impl Emitter<'_, '_> {
-    /// The nodes of a block; those that have no lanes left go to its end.
-    pub(super) fn body(&mut self, body: &Body<'_>) {
-        let end = self.b.create_block();
-        for part in &body.parts {
+    fn body(&mut self, body: &Body<'_>) {
+        self.parts(&body.parts, body.id);
+    }
+
+    /// Nodes of the block `at`; where no lanes are left, what goes on is after them.
+    pub(super) fn parts(&mut self, parts: &[Part<'_>], at: BodyId) {
+        // Where those go who find that nobody is left.
+        let mut end = None;
+        for part in parts {
+            let before = std::mem::take(&mut self.thinned);
             let ends = match part {
                 Part::Inst { first, op, span } => {
-                    self.instruction(*first, op, *span, body.id);
+                    self.instruction(*first, op, *span, at);
                     false
                 }
                 Part::If { fork, condition, then, otherwise } => {
@@ -65,26 +84,46 @@ impl Emitter<'_, '_> {
                     false
                 }
             };
+            let thinned = self.thinned;
+            self.thinned |= before;
             if ends {
                 break;
             }
-            if part.leaves() {
+            if thinned && part.leaves() {
                 let mask = self.mask();
                 let any = self.any(&mask);
+                let end = *end.get_or_insert_with(|| self.b.create_block());
                 let next = self.b.create_block();
                 self.b.ins().brif(any, next, &[], end, &[]);
                 self.b.seal_block(next);
                 self.b.switch_to_block(next);
             }
         }
-        self.close(end);
+        if let Some(end) = end {
+            self.close(end);
+        }
     }
 
     /// All lanes go one way.
     fn branch(&mut self, condition: Value, then: &Body<'_>, otherwise: &Body<'_>) {
+        for (way, other, when) in
+            [(then, otherwise, IntCC::NotEqual), (otherwise, then, IntCC::Equal)]
+        {
+            if let Some(exit) = self.way_out(way).filter(|_| other.parts.is_empty()) {
+                let leaves = self.b.ins().icmp_imm_u(when, condition, 0);
+                self.leave_if(leaves, exit);
+                return;
+            }
+        }
         let (yes, no, after) =
             (self.b.create_block(), self.b.create_block(), self.b.create_block());
-        self.b.ins().brif(condition, yes, &[], no, &[]);
+        // The way that leads out comes first: see `repeat`.
+        if matches!(otherwise.parts.last(), Some(Part::Leave { .. })) {
+            let not = self.b.ins().icmp_imm_u(IntCC::Equal, condition, 0);
+            self.b.ins().brif(not, no, &[], yes, &[]);
+        } else {
+            self.b.ins().brif(condition, yes, &[], no, &[]);
+        }
         self.b.seal_block(yes);
         self.b.seal_block(no);
         for (block, body) in [(yes, then), (no, otherwise)] {
@@ -94,6 +133,13 @@ impl Emitter<'_, '_> {
         }
         self.b.seal_block(after);
         self.b.switch_to_block(after);
+    }
+
+    /// Where all lanes go that come to a block which does nothing but to leave a construct.
+    fn way_out(&self, body: &Body<'_>) -> Option<Block> {
+        let [Part::Leave { label, again: false }] = body.parts[..] else { return None };
+        let target = self.targets.get(&label).filter(|target| target.left.is_empty())?;
+        Some(target.exit)
     }
 
     /// Lanes go both ways, one after the other.
@@ -166,6 +212,9 @@ impl Emitter<'_, '_> {
         self.join(&left);
     }
 
+    /// A loop. The code generator moves what is the same in every round before it, as long as it has not
+    /// come to a block outside: it goes by dominance, and of two ways takes the second first. So the first
+    /// leads out, and the budget is looked at where a round ends.
     fn repeat(
         &mut self,
         label: Label,
@@ -173,76 +222,85 @@ impl Emitter<'_, '_> {
         continuing: &Body<'_>,
         break_if: Option<ir::Value>,
     ) {
-        let (head, round, exit) =
-            (self.b.create_block(), self.b.create_block(), self.b.create_block());
+        let (head, exit) = (self.b.create_block(), self.b.create_block());
         let left = self.waiting(self.shapes.leaves_apart(label));
         self.b.ins().jump(head, &[]);
         self.b.switch_to_block(head);
-        self.pay(weight(body) + weight(continuing) + 1);
-        let again = self.waiting(self.shapes.continues_apart(label));
-        let target = Target { exit, round: Some(round), left: left.clone(), again: again.clone() };
-        self.targets.insert(label, target);
-        self.body(body);
-        self.close(round);
-        self.join(&again);
-        let leaves = |body: &Body<'_>| body.parts.iter().any(|part| part.leaves());
-        let (body_leaves, continuing_leaves) = (leaves(body), leaves(continuing));
-        let somebody = |e: &mut Self| {
-            let mask = e.mask();
-            let any = e.any(&mask);
-            let next = e.b.create_block();
-            e.b.ins().brif(any, next, &[], exit, &[]);
-            e.b.seal_block(next);
-            e.b.switch_to_block(next);
+        let before = self.thinned;
+        let mut thins = false;
+        let cost = weight(body) + weight(continuing) + 1;
+        let rounds = match is_plain(body) && is_plain(continuing) {
+            true => (MAX_AT_ONCE / (cost * self.mask.len() as u64)).clamp(1, 4),
+            false => 1,
         };
-        if body_leaves {
-            somebody(self);
-        }
-        self.body(continuing);
-        match break_if {
-            Some(value) if !left.is_empty() => {
-                let condition = self.vectors(value);
-                let mask = self.mask();
-                let done = self.and(&mask, &condition);
-                self.wait(&left, &done);
-                let rest = self.without(&mask, &condition);
-                self.set_mask(&rest);
+        for _ in 0..rounds {
+            // A block for those who continue, if somebody does: what is in one block is put in better order.
+            let round = body.parts.iter().any(|part| part.continues(label));
+            let round = round.then(|| self.b.create_block());
+            let again = self.waiting(self.shapes.continues_apart(label));
+            let target = Target { exit, round, left: left.clone(), again: again.clone() };
+            self.targets.insert(label, target);
+            self.thinned = false;
+            self.body(body);
+            if let Some(round) = round {
+                self.close(round);
+            }
+            self.join(&again);
+            let mut somebody = |e: &mut Self| {
+                thins = true;
+                let mask = e.mask();
+                let any = e.any(&mask);
+                let none = e.b.ins().icmp_imm_u(IntCC::Equal, any, 0);
+                e.leave_if(none, exit);
+            };
+            if std::mem::take(&mut self.thinned) {
                 somebody(self);
             }
-            Some(value) => {
-                if let Some(condition) = self.number(value) {
-                    self.leave_if(condition, exit);
+            self.body(continuing);
+            match break_if {
+                Some(value) if !left.is_empty() => {
+                    let condition = self.vectors(value);
+                    let mask = self.mask();
+                    let done = self.and(&mask, &condition);
+                    self.wait(&left, &done);
+                    let rest = self.without(&mask, &condition);
+                    self.set_mask(&rest);
+                    somebody(self);
                 }
+                Some(value) => {
+                    if let Some(condition) = self.number(value) {
+                        self.leave_if(condition, exit);
+                    }
+                }
+                None if self.thinned => somebody(self),
+                None => {}
             }
-            None if continuing_leaves => somebody(self),
-            None => {}
         }
-        self.b.ins().jump(head, &[]);
+        self.pay(rounds * cost, head);
         self.b.seal_block(head);
         self.b.seal_block(exit);
         self.b.switch_to_block(exit);
+        self.thinned = before || thins;
         self.join(&left);
     }
 
-    /// Pays for a round of a loop, and asks for more where that was the last.
-    fn pay(&mut self, instructions: u64) {
+    /// Pays for a round of a loop, asks for more where that was the last, and begins the next.
+    fn pay(&mut self, instructions: u64, head: Block) {
         let cost = (instructions * u64::from(self.lanes())) as i64;
         let credit = self.b.use_var(self.credit);
         let rest = self.b.ins().iadd_imm_s(credit, -cost);
         self.b.def_var(self.credit, rest);
         let over = self.b.ins().icmp_imm_s(IntCC::SignedLessThan, rest, 0);
-        let (ask, next) = (self.b.create_block(), self.b.create_block());
-        self.b.ins().brif(over, ask, &[], next, &[]);
+        let ask = self.b.create_block();
+        self.b.ins().brif(over, ask, &[], head, &[]);
         self.b.seal_block(ask);
         self.b.set_cold_block(ask);
         self.b.switch_to_block(ask);
         self.store(own(), rest, self.given, field!(credit));
-        if let Some(stop) = self.call(run::grant as *const () as usize, &[self.given], true) {
-            self.stop_if(stop);
-        }
+        self.ask_host(Question::Grant, &[]);
         let more = self.load(types::I64, own(), self.given, field!(credit));
         self.b.def_var(self.credit, more);
-        self.close(next);
+        self.b.ins().jump(head, &[]);
     }
 
     /// Adds lanes to those who wait.
@@ -264,8 +322,7 @@ impl Emitter<'_, '_> {
         let waiting = if again { &target.again } else { &target.left };
         if !waiting.is_empty() {
             self.wait(waiting, &mask);
-            let nobody = self.nobody();
-            self.set_mask(&nobody);
+            self.nobody_stays();
             return;
         }
         let to: Block = if again { target.round.unwrap_or(target.exit) } else { target.exit };
@@ -289,8 +346,14 @@ impl Emitter<'_, '_> {
         let bits = self.bits(mask);
         let all = self.b.ins().bor(before, bits);
         self.store(own(), all, at, skip);
+        self.nobody_stays();
+    }
+
+    /// Those who were there have left; whether anybody else is must be asked.
+    fn nobody_stays(&mut self) {
         let nobody = self.nobody();
         self.set_mask(&nobody);
+        self.thinned = true;
     }
 
     fn switch(
@@ -376,11 +439,7 @@ impl Emitter<'_, '_> {
         self.b.switch_to_block(ask);
         let place = self.long(i64::from(span.start) | i64::from(span.end) << 32);
         let bits = self.b.ins().uextend(types::I64, bits);
-        let given = [self.given, warp, bits, place];
-        if let Some(stop) = self.call(run::divergent as *const () as usize, &given, true) {
-            self.stop_if(stop);
-        }
-        self.close(next);
+        self.stop_by_host(Question::Divergent, &[warp, bits, place], next);
     }
 
     /// Has a slot hold another value.

@@ -7,6 +7,7 @@
 use super::ask::Asked;
 use super::layout::{Layout, chunk_lanes};
 use super::proofs::Proofs;
+use super::quiet::Quiet;
 use super::shapes::Shapes;
 use super::tree::Tree;
 use crate::ir::{self, Kernel, Label, Slot, Type};
@@ -61,12 +62,17 @@ pub(super) struct Emitter<'a, 'k> {
     pub(super) layout: &'a Layout,
     pub(super) proofs: &'a Proofs,
     pub(super) asks: &'a mut Vec<Arc<Asked>>,
+    pub(super) quiet: &'static Quiet,
     pub(super) convention: CallConv,
     pub(super) values: HashMap<ir::Value, Held>,
+    /// Powers of two that divide numbers, and the first of those that count up.
+    pub(super) factors: HashMap<ir::Value, u32>,
     pub(super) slots: HashMap<Slot, Home>,
     pub(super) targets: HashMap<Label, Target>,
     /// Who takes part: a vector of words for every four lanes.
     pub(super) mask: Vec<Variable>,
+    /// Whether lanes may have left one by one since this was last asked, so that nobody may be there.
+    pub(super) thinned: bool,
     /// The number of the warp, as 64 bits.
     pub(super) warp: Variable,
     /// Instructions × lanes until somebody must be asked for more.
@@ -254,16 +260,25 @@ impl Emitter<'_, '_> {
 
     /// Whether a mask has anybody, in a byte.
     pub(super) fn any(&mut self, mask: &[Value]) -> Value {
-        let bits = self.bits(mask);
+        let one = self.merge(mask, |e, a, b| e.b.ins().bor(a, b));
+        let bits = self.b.ins().vhigh_bits(types::I32, one);
         self.b.ins().icmp_imm_u(IntCC::NotEqual, bits, 0)
     }
 
     /// Whether a mask has everybody.
     pub(super) fn every(&mut self, mask: &[Value]) -> Value {
-        let bits = self.bits(mask);
-        let all = (u64::MAX >> (64 - self.lanes())) as u32;
-        let all = self.word(all);
-        self.b.ins().icmp(IntCC::Equal, bits, all)
+        let one = self.merge(mask, |e, a, b| e.b.ins().band(a, b));
+        let bits = self.b.ins().vhigh_bits(types::I32, one);
+        self.b.ins().icmp_imm_u(IntCC::Equal, bits, 0xf)
+    }
+
+    /// The vectors of a mask as one, two by two.
+    fn merge(&mut self, mask: &[Value], with: impl Fn(&mut Self, Value, Value) -> Value) -> Value {
+        let mut mask = mask.to_vec();
+        while mask.len() > 1 {
+            mask = mask.chunks_exact(2).map(|pair| with(self, pair[0], pair[1])).collect();
+        }
+        mask[0]
     }
 
     /// A mask as a word, a bit for each lane.

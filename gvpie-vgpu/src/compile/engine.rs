@@ -109,6 +109,11 @@ impl Engine {
 }
 
 impl Code {
+    /// Where a function begins.
+    pub(super) fn address(&self, function: usize) -> usize {
+        self.functions[function].addr()
+    }
+
     /// Runs a function.
     ///
     /// # Safety

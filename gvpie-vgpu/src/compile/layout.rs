@@ -39,6 +39,8 @@ pub(super) struct Given {
     pub(super) all: *const u32,
     /// Instructions × lanes until somebody must be asked for more.
     pub(super) credit: i64,
+    /// What the host has said: 0 to go on.
+    pub(super) answer: u32,
     pub(super) id: [u32; 3],
     pub(super) workgroups: [u32; 3],
     /// Who is asked: the thread's [`Host`](super::run::Host).

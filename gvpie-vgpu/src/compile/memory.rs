@@ -5,12 +5,12 @@
 //! dispatch, as in the interpreter.
 
 use super::emit::{Emitter, Held, field, fixed, kernel_memory, scalar, vector};
-use super::run;
+use super::quiet::Question;
 use crate::ir::{Memory, Place, Span, Type};
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{InstBuilder, MemFlagsData, Value, types};
 
-/// Bytes from the beginning of a memory, as words, and how many more are constant.
+/// Bytes from the beginning of a memory, as words or as 64 bits, and how many more are constant.
 pub(super) enum Address {
     /// One for all lanes.
     Uniform(Value, i32),
@@ -56,7 +56,15 @@ impl Emitter<'_, '_> {
         let apart = certain && place.memory != Memory::Private;
         let offset = i32::try_from(place.base).ok().filter(|_| apart).unwrap_or(0);
         let whole = offset == 0 && place.base != 0;
-        let mut first = whole.then(|| self.word(place.base));
+        // The sum of a certain one has no more than 32 bits: it is made as the machine adds addresses.
+        let wide = |e: &mut Self, value: Value| match apart {
+            true => e.b.ins().uextend(types::I64, value),
+            false => value,
+        };
+        let mut first = whole.then(|| {
+            let base = self.word(place.base);
+            wide(self, base)
+        });
         let (mut step, mut within) = (0_u32, None);
         for (value, stride) in &place.terms {
             let index = match self.held(*value) {
@@ -72,6 +80,7 @@ impl Emitter<'_, '_> {
                 }
                 Held::Capped { .. } | Held::Varying(_) => return Address::Varying,
             };
+            let index = wide(self, index);
             let part = self.b.ins().imul_imm_u(index, i64::from(*stride));
             first = Some(match first {
                 Some(first) => self.b.ins().iadd(first, part),
@@ -80,7 +89,10 @@ impl Emitter<'_, '_> {
         }
         let first = match first {
             Some(first) => first,
-            None => self.word(0),
+            None => {
+                let zero = self.word(0);
+                wide(self, zero)
+            }
         };
         match (step, within) {
             (0, None) => Address::Uniform(first, offset),
@@ -136,11 +148,7 @@ impl Emitter<'_, '_> {
         let warp = self.b.use_var(self.warp);
         let bits = self.b.ins().uextend(types::I64, bits);
         let place_of = self.long(i64::from(span.start) | i64::from(span.end) << 32);
-        let given = [self.given, warp, bits, at, bytes, place_of];
-        if let Some(stop) = self.call(run::past as *const () as usize, &given, true) {
-            self.stop_if(stop);
-        }
-        self.close(next);
+        self.stop_by_host(Question::Past, &[warp, bits, at, bytes, place_of], next);
         // Who takes no part may have any address: the first is there, or nobody takes part.
         self.and(addresses, &mask)
     }
@@ -150,6 +158,15 @@ impl Emitter<'_, '_> {
             Memory::Immediate => fixed(),
             _ => kernel_memory(),
         }
+    }
+
+    /// An address so many bytes, as 32 or 64 bits, from the beginning of a memory.
+    pub(super) fn reach(&mut self, start: Value, bytes: Value) -> Value {
+        let bytes = match self.b.func.dfg.value_type(bytes) {
+            types::I64 => bytes,
+            _ => self.b.ins().uextend(types::I64, bytes),
+        };
+        self.b.ins().iadd(start, bytes)
     }
 
     /// The bytes of a lane's address, in the machine's memory: `skip` words further.
@@ -162,8 +179,7 @@ impl Emitter<'_, '_> {
         skip: u32,
     ) -> Value {
         if memory != Memory::Private {
-            let address = self.b.ins().uextend(types::I64, address);
-            return self.b.ins().iadd(start, address);
+            return self.reach(start, address);
         }
         // Word w of a lane is at w × lanes + lane; half a word further on is half a word further on.
         let word = self.b.ins().band_imm_u(address, 0xffff_fffc);
@@ -251,8 +267,7 @@ impl Emitter<'_, '_> {
         offset: i32,
     ) -> Vec<Value> {
         let start = self.start(memory);
-        let address = self.b.ins().uextend(types::I64, first);
-        let at = self.b.ins().iadd(start, address);
+        let at = self.reach(start, first);
         let flags = Self::flags(memory);
         if step == ty.bytes() {
             return (0..self.chunks(ty) as i32)

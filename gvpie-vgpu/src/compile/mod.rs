@@ -22,8 +22,11 @@ mod convert;
 mod emit;
 mod engine;
 mod layout;
+mod linear;
 mod memory;
+mod pressure;
 mod proofs;
+mod quiet;
 mod region;
 mod run;
 mod shapes;
@@ -33,6 +36,7 @@ mod stores;
 mod tests;
 mod tree;
 
+pub(crate) use pressure::lanes as choose_lanes;
 pub(crate) use run::Machine;
 
 use crate::interp::RunError;
@@ -113,11 +117,6 @@ impl Compiled {
         let warp = private + u64::from(self.layout.stride) + 16 * lanes;
         warp * u64::from(self.layout.warps) + u64::from(self.workgroup_bytes)
     }
-}
-
-/// How many lanes a warp should have: more where few values live at a time.
-pub(crate) fn choose_lanes(kernel: &Kernel) -> usize {
-    if kernel.values.len() > 64 { 4 } else { 8 }
 }
 
 /// Whether a kernel looks at subgroups, so that a warp must be one.

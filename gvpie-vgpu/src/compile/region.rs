@@ -5,8 +5,9 @@ use super::emit::{Emitter, Held, Home, field, fixed, own, scalar, scratch, vecto
 use super::engine::Engine;
 use super::layout::{Cell, Layout};
 use super::proofs::Proofs;
+use super::quiet::Quiet;
 use super::shapes::Shapes;
-use super::tree::{Body, Part, Tree};
+use super::tree::{Body, BodyId, Part, Tree};
 use crate::interp::RunError;
 use crate::ir::{self, Kernel, Op, Slot, Type};
 use cranelift_codegen::ir::condcodes::IntCC;
@@ -52,11 +53,14 @@ pub(super) fn compile(
         layout,
         proofs,
         asks,
+        quiet: Quiet::get()?,
         convention,
         values: HashMap::new(),
+        factors: HashMap::new(),
         slots: HashMap::new(),
         targets: HashMap::new(),
         mask,
+        thinned: false,
         warp,
         credit,
         given,
@@ -79,9 +83,42 @@ struct Looks {
     sets: bool,
 }
 
-/// The slots that a block, or one within, looks at; `top` as long as all lanes that came in are there.
-fn looks(body: &Body<'_>, mut top: bool, found: &mut BTreeMap<Slot, Looks>) {
-    for part in &body.parts {
+/// Nodes of a region, and the slots that are looked at there for the first and for the last time: what is
+/// not needed yet, or no more, takes no registers.
+struct Stretch<'a, 'k> {
+    parts: &'a [Part<'k>],
+    first: Vec<(Slot, Looks)>,
+    last: Vec<(Slot, Looks)>,
+}
+
+/// A region node by node; or whole, if lanes may leave it on the way.
+fn stretches<'a, 'k>(body: &'a Body<'k>) -> Vec<Stretch<'a, 'k>> {
+    let size = match body.parts.iter().any(Part::leaves) {
+        true => body.parts.len(),
+        false => 1,
+    };
+    let stretch = |parts| Stretch { parts, first: Vec::new(), last: Vec::new() };
+    let mut stretches: Vec<_> = body.parts.chunks(size.max(1)).map(stretch).collect();
+    let mut all: BTreeMap<Slot, (Looks, usize, usize)> = BTreeMap::new();
+    for (number, stretch) in stretches.iter().enumerate() {
+        let mut here = BTreeMap::new();
+        looks(stretch.parts, true, &mut here);
+        for (slot, looks) in here {
+            let (before, _, last) = all.entry(slot).or_insert((looks, number, number));
+            before.sets |= looks.sets;
+            *last = number;
+        }
+    }
+    for (slot, (looks, first, last)) in all {
+        stretches[first].first.push((slot, looks));
+        stretches[last].last.push((slot, looks));
+    }
+    stretches
+}
+
+/// The slots that nodes look at; `top` as long as all lanes that came in are there.
+fn looks(parts: &[Part<'_>], mut top: bool, found: &mut BTreeMap<Slot, Looks>) {
+    for part in parts {
         top = top && !part.leaves();
         match part {
             Part::Inst { op: Op::Get(slot), .. } => {
@@ -93,18 +130,18 @@ fn looks(body: &Body<'_>, mut top: bool, found: &mut BTreeMap<Slot, Looks>) {
             }
             Part::Inst { .. } | Part::Leave { .. } | Part::Meet { .. } => {}
             Part::If { then, otherwise, .. } => {
-                looks(then, false, found);
-                looks(otherwise, false, found);
+                looks(&then.parts, false, found);
+                looks(&otherwise.parts, false, found);
             }
             Part::Loop { body, continuing, .. } => {
-                looks(body, false, found);
-                looks(continuing, false, found);
+                looks(&body.parts, false, found);
+                looks(&continuing.parts, false, found);
             }
             Part::Switch { cases, default, .. } => {
-                cases.iter().for_each(|(_, body)| looks(body, false, found));
-                looks(default, false, found);
+                cases.iter().for_each(|(_, body)| looks(&body.parts, false, found));
+                looks(&default.parts, false, found);
             }
-            Part::Scope { body, .. } => looks(body, false, found),
+            Part::Scope { body, .. } => looks(&body.parts, false, found),
         }
     }
 }
@@ -134,15 +171,20 @@ impl Emitter<'_, '_> {
         self.b.seal_block(work);
         self.b.switch_to_block(work);
         self.warp(bits, warp);
-        let mut slots = BTreeMap::new();
-        looks(&region.body, true, &mut slots);
-        self.take(number, &slots);
+        self.take(number);
         let entered = self.mask();
-        self.body(&region.body);
-        self.give(&slots, &entered);
-        let mask = self.mask();
-        let bits = self.bits(&mask);
-        self.store(own(), bits, at, 0);
+        self.thinned = false;
+        let stretches = stretches(&region.body);
+        for Stretch { parts, first, last } in &stretches {
+            self.take_slots(first);
+            self.parts(parts, region.body.id);
+            self.give(last, &entered, region.body.id);
+        }
+        if self.thinned {
+            let mask = self.mask();
+            let bits = self.bits(&mask);
+            self.store(own(), bits, at, 0);
+        }
         self.b.ins().jump(next, &[]);
         self.b.seal_block(next);
         self.b.switch_to_block(next);
@@ -175,8 +217,8 @@ impl Emitter<'_, '_> {
         self.set_mask(&mask);
     }
 
-    /// Brings slots and values of other regions in.
-    fn take(&mut self, number: usize, slots: &BTreeMap<Slot, Looks>) {
+    /// Brings slots in.
+    fn take_slots(&mut self, slots: &[(Slot, Looks)]) {
         let layout = self.layout;
         for (slot, looks) in slots {
             let ty = self.kernel.slots[slot.0 as usize];
@@ -202,7 +244,11 @@ impl Emitter<'_, '_> {
             }
             self.slots.insert(*slot, Home { variables, uniform });
         }
-        let tree = self.tree;
+    }
+
+    /// Brings values of other regions in.
+    fn take(&mut self, number: usize) {
+        let (tree, layout) = (self.tree, self.layout);
         for (value, region) in &tree.crossing {
             if *region == number {
                 let held = self.fetch(layout.values[value]);
@@ -210,11 +256,21 @@ impl Emitter<'_, '_> {
             }
         }
         for (value, region) in &tree.anew {
-            if let Some(op) = tree.constant(*value).filter(|_| *region == number) {
-                let held = self.compute(*value, op);
-                self.hold(*value, held);
+            if *region == number {
+                self.make_anew(*value);
             }
         }
+    }
+
+    /// Computes a value of another region again, and what it is computed from.
+    fn make_anew(&mut self, value: ir::Value) {
+        let Some(op) = self.tree.constant(value).filter(|_| !self.values.contains_key(&value))
+        else {
+            return;
+        };
+        op.operands(|operand| self.make_anew(operand));
+        let held = self.compute(value, op);
+        self.hold_word(value, op, held);
     }
 
     fn spread_of(&mut self, ty: Type, value: Value) -> Held {
@@ -223,7 +279,7 @@ impl Emitter<'_, '_> {
     }
 
     /// Keeps what slots hold now for the lanes that came in.
-    fn give(&mut self, slots: &BTreeMap<Slot, Looks>, entered: &[Value]) {
+    fn give(&mut self, slots: &[(Slot, Looks)], entered: &[Value], at: BodyId) {
         for (slot, looks) in slots {
             let Some(cell) = self.layout.slots.get(slot).copied().filter(|_| looks.sets) else {
                 continue;
@@ -233,6 +289,10 @@ impl Emitter<'_, '_> {
                 home.variables.iter().map(|variable| self.b.use_var(*variable)).collect();
             let now = match home.uniform {
                 true => Held::Uniform(now[0]),
+                // What was brought in is there of all lanes: writes keep what must be kept.
+                false if !looks.afresh || !self.shapes.keeps(self.tree, *slot, at) => {
+                    Held::Varying(now)
+                }
                 false => {
                     let before = self.fetch(cell);
                     let before = self.spread(cell.ty, &before);

@@ -92,6 +92,7 @@ impl<'a> Machine<'a> {
                 again: ptr::null_mut(),
                 all: ptr::null(),
                 credit: 0,
+                answer: 0,
                 id: [0; 3],
                 workgroups: dispatch.workgroups,
                 host: ptr::null_mut(),

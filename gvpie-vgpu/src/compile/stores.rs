@@ -91,8 +91,7 @@ impl Emitter<'_, '_> {
         offset: i32,
     ) {
         let start = self.start(memory);
-        let address = self.b.ins().uextend(types::I64, first);
-        let at = self.b.ins().iadd(start, address);
+        let at = self.reach(start, first);
         let vectors = self.vectors(value);
         let vectors = self.plain(ty, vectors);
         if ty != Type::F16 {

@@ -4,8 +4,11 @@
 //! for the whole workgroup ([`Wide`]). Every block has a number, so that analyses can keep what they find
 //! beside it.
 
-use crate::ir::{Block, Kernel, Label, Node, Op, Scope, Slot, Span, Value};
+use crate::ir::{Binary, Block, Kernel, Label, Node, Op, Scope, Slot, Span, Type, Value};
 use std::collections::{BTreeSet, HashMap, HashSet};
+
+/// Instructions that a region makes anew at most instead of reading a value of another.
+const MAX_COST: u32 = 16;
 
 /// A block, by its number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -148,7 +151,10 @@ pub(super) struct Tree<'k> {
     pub(super) crossing: Vec<(Value, usize)>,
     /// Regions that take what is the same in all of them, and so is made anew.
     pub(super) anew: Vec<(Value, usize)>,
-    constants: HashMap<Value, &'k Op>,
+    /// How they are made, and of how many instructions.
+    constants: HashMap<Value, (&'k Op, u32)>,
+    /// The types of values.
+    values: &'k [Type],
     /// Values that [`Wide`] constructs ask.
     pub(super) asked: BTreeSet<Value>,
     /// The block that each label's construct is in.
@@ -177,6 +183,21 @@ impl Part<'_> {
     /// Whether lanes may go from within to behind what is around it.
     pub(super) fn leaves(&self) -> bool {
         leaves(self, &mut Vec::new())
+    }
+
+    /// Whether lanes may go on with the next round of this loop from within.
+    pub(super) fn continues(&self, of: Label) -> bool {
+        let any = |body: &Body<'_>| body.parts.iter().any(|part| part.continues(of));
+        match self {
+            Part::Inst { .. } | Part::Meet { .. } => false,
+            Part::Leave { label, again } => *again && *label == of,
+            Part::If { then, otherwise, .. } => any(then) || any(otherwise),
+            Part::Loop { body, continuing, .. } => any(body) || any(continuing),
+            Part::Switch { cases, default, .. } => {
+                cases.iter().any(|(_, body)| any(body)) || any(default)
+            }
+            Part::Scope { body, .. } => any(body),
+        }
     }
 }
 
@@ -218,6 +239,7 @@ impl<'k> Tree<'k> {
             crossing: Vec::new(),
             anew: Vec::new(),
             constants: HashMap::new(),
+            values: &kernel.values,
             asked: BTreeSet::new(),
             around: HashMap::new(),
             wide_labels: Vec::new(),
@@ -333,8 +355,8 @@ impl<'k> Tree<'k> {
         match node {
             Node::Inst { first, op, span } => {
                 op.operands(|value| self.used(value, region));
-                if matches!(op, Op::Const(_) | Op::Builtin(_) | Op::Length(_)) {
-                    self.constants.insert(*first, op);
+                if let Some(cost) = self.cost(op).filter(|cost| *cost <= MAX_COST) {
+                    self.constants.insert(*first, (op, cost));
                 }
                 for value in first.0..first.0 + op.results() {
                     self.assigned[value as usize] = region;
@@ -396,6 +418,24 @@ impl<'k> Tree<'k> {
         }
     }
 
+    /// Instructions that make a value that is the same in every region: what it is there for an address, one
+    /// number or such as counts up, is not known of vectors that another region has left in memory.
+    fn cost(&self, op: &Op) -> Option<u32> {
+        use Binary::*;
+        let of = |value: &Value| match self.values[value.0 as usize] {
+            Type::U32 | Type::I32 => self.constants.get(value).map(|(_, cost)| *cost),
+            _ => None,
+        };
+        match op {
+            Op::Const(_) | Op::Builtin(_) | Op::Length(_) => Some(1),
+            Op::Binary(Add | Sub | Mul | And, a, b) => Some(of(a)? + of(b)? + 1),
+            Op::Binary(Shl | Shr, a, b) if matches!(self.constant(*b), Some(Op::Const(_))) => {
+                Some(of(a)? + 1)
+            }
+            _ => None,
+        }
+    }
+
     fn parent(&self, id: BodyId) -> Option<BodyId> {
         self.places[id.0 as usize].parent
     }
@@ -412,7 +452,7 @@ impl<'k> Tree<'k> {
 
     /// What makes a value that is the same in all regions.
     pub(super) fn constant(&self, value: Value) -> Option<&'k Op> {
-        self.constants.get(&value).copied()
+        self.constants.get(&value).map(|(op, _)| *op)
     }
 
     /// Whether a block is another, or within it.
