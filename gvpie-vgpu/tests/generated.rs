@@ -7,43 +7,55 @@ use crate::effort::Effort;
 use crate::executors::{Executor, Gpu, Software};
 use crate::generate::{Features, Generated, generate};
 use gvpie_vgpu::{Execution, Options};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Instant;
 
 /// The interpreter at a size of subgroups.
 fn interpreter(subgroup: usize) -> Software {
     let execution = Execution::Interpreted;
-    Software::new("interpreter", Options { threads: 2, subgroup, execution, ..Options::default() })
+    Software::new("interpreter", Options { threads: 1, subgroup, execution, ..Options::default() })
 }
 
 /// Machine code, so many lanes at a time.
 fn compiled(lanes: usize) -> Software {
-    let options = Options { threads: 2, subgroup: lanes, warp: lanes, ..Options::default() };
+    let options = Options { threads: 1, subgroup: lanes, warp: lanes, ..Options::default() };
     Software::new("machine code", options)
 }
 
-/// Calls `check` with kernels of so many seeds, and tells which of them failed.
-fn none_fails(
+/// Checks kernels of so many seeds on all cores, each with a `check` of its own, and tells which failed.
+fn none_fails<C: FnMut(&Generated) -> Result<(), String>>(
     what: &str,
     counts: [u64; 2],
-    features: impl Fn(u64) -> Features,
-    check: impl Fn(&Generated) -> Result<(), String>,
+    features: impl Fn(u64) -> Features + Sync,
+    check: impl Fn() -> C + Sync,
 ) {
     let effort = Effort::of_environment();
     let count = counts[usize::from(effort == Effort::Full)];
     let first = effort.seed();
     println!("{}: {count} kernels, {what}", effort.again(first));
     let start = Instant::now();
-    let mut failures = Vec::new();
-    for seed in first..first + count {
-        let kernel = generate(seed, features(seed));
-        if let Err(fault) = check(&kernel) {
-            println!("{}: {fault}\n{}", effort.again(seed), kernel.source);
-            failures.push(seed);
-            if failures.len() == 10 {
-                break;
+    let (next, failures) = (AtomicU64::new(first), Mutex::new(Vec::new()));
+    let work = || {
+        let mut check = check();
+        loop {
+            let seed = next.fetch_add(1, Relaxed);
+            if seed >= first + count || failures.lock().unwrap().len() >= 10 {
+                return;
+            }
+            let kernel = generate(seed, features(seed));
+            if let Err(fault) = check(&kernel) {
+                println!("{}: {fault}\n{}", effort.again(seed), kernel.source);
+                failures.lock().unwrap().push(seed);
             }
         }
-    }
+    };
+    std::thread::scope(|scope| {
+        let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
+        let threads: Vec<_> = (0..cores).map(|_| scope.spawn(work)).collect();
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+    });
+    let failures = failures.into_inner().unwrap();
     assert!(failures.is_empty(), "{what}: seeds {failures:?}");
     println!("{count} kernels, {what}: {:.0?}", start.elapsed());
 }
@@ -103,19 +115,23 @@ fn all(seed: u64) -> Features {
 
 #[test]
 fn machine_code_does_what_the_interpreter_does() {
-    let software = interpreter(32);
-    let compiled = LANES.map(compiled);
-    none_fails("compiled and interpreted", [20, 10_000], all, |kernel| {
-        compiled.iter().try_for_each(|compiled| same(kernel, &software, compiled, true))
+    none_fails("compiled and interpreted", [20, 10_000], all, || {
+        let software = interpreter(32);
+        let compiled = LANES.map(compiled);
+        move |kernel: &Generated| {
+            compiled.iter().try_for_each(|compiled| same(kernel, &software, compiled, true))
+        }
     });
 }
 
 #[test]
 fn machine_code_does_what_the_interpreter_does_in_subgroups() {
-    let both = LANES.map(|lanes| (interpreter(lanes), compiled(lanes)));
     let features = |seed| Features { subgroups: true, ..all(seed) };
-    none_fails("compiled and interpreted, with subgroups", [20, 10_000], features, |kernel| {
-        both.iter().try_for_each(|(software, compiled)| same(kernel, software, compiled, true))
+    none_fails("compiled and interpreted, with subgroups", [20, 10_000], features, || {
+        let both = LANES.map(|lanes| (interpreter(lanes), compiled(lanes)));
+        move |kernel: &Generated| {
+            both.iter().try_for_each(|(software, compiled)| same(kernel, software, compiled, true))
+        }
     });
 }
 
@@ -125,7 +141,9 @@ fn generated_kernels_agree_with_the_gpu() {
         eprintln!("SKIPPED: no GPU");
         return;
     };
-    let has = |feature, wanted: bool| wanted && gpu.features.contains(feature);
+    let offered = gpu.features;
+    drop(gpu);
+    let has = |feature, wanted: bool| wanted && offered.contains(feature);
     let features = |seed| Features {
         half: has(wgpu::Features::SHADER_F16, all(seed).half),
         double: has(wgpu::Features::SHADER_F64, all(seed).double),
@@ -133,19 +151,25 @@ fn generated_kernels_agree_with_the_gpu() {
         vulkan: true,
         ..Features::default()
     };
-    let software = interpreter(32);
-    none_fails("with the GPU", [20, 10_000], features, |kernel| {
-        same(kernel, &software, &gpu, false)
+    none_fails("with the GPU", [20, 10_000], features, || {
+        let (software, gpu) = (interpreter(32), Gpu::wanted());
+        move |kernel: &Generated| match &gpu {
+            Some(gpu) => same(kernel, &software, gpu, false),
+            None => Err("the GPU is gone".into()),
+        }
     });
 }
 
 #[test]
 fn clean_kernels_have_nothing_to_tell() {
     let features = |seed| Features { clean: true, stray: false, ..all(seed) };
-    let software = interpreter(32);
-    none_fails("under the sanitizer", [60, 1000], features, |kernel| {
-        let report = software.check(kernel)?;
-        let told: Vec<String> = report.findings.iter().map(|f| f.text(&kernel.source)).collect();
-        if told.is_empty() { Ok(()) } else { Err(told.join("\n")) }
+    none_fails("under the sanitizer", [60, 1000], features, || {
+        let software = interpreter(32);
+        move |kernel: &Generated| {
+            let report = software.check(kernel)?;
+            let told: Vec<String> =
+                report.findings.iter().map(|f| f.text(&kernel.source)).collect();
+            if told.is_empty() { Ok(()) } else { Err(told.join("\n")) }
+        }
     });
 }

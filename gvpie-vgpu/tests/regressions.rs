@@ -4,9 +4,9 @@ use crate::executors::{Executor, Software};
 use crate::generate::Generated;
 use gvpie_vgpu::{Execution, Options};
 
-/// What a kernel of 33 lanes leaves in `out`, a word for each lane, by the interpreter, and by machine code
+/// What a kernel of so many lanes leaves in `out`, a word for each lane, by the interpreter, and by machine code
 /// of each width.
-fn words(items: &str, body: &str) -> Vec<(String, Vec<u32>)> {
+fn words(lanes: u32, items: &str, body: &str) -> Vec<(String, Vec<u32>)> {
     let kernel = Generated {
         source: format!(
             "@group(0) @binding(0) var<storage, read> input: array<u32>;
@@ -14,14 +14,14 @@ fn words(items: &str, body: &str) -> Vec<(String, Vec<u32>)> {
             @group(0) @binding(2) var<storage, read_write> out: array<u32>;
             @group(0) @binding(3) var<storage, read_write> counts: array<atomic<u32>>;
             {items}
-            @compute @workgroup_size(33)
+            @compute @workgroup_size({lanes})
             fn main(@builtin(local_invocation_index) lane: u32) {{
                 let here = input[0] + knobs[0].x + atomicLoad(&counts[0]);
                 {body}
             }}"
         ),
         overrides: Vec::new(),
-        buffers: [(0..33).collect(), vec![7; 8], vec![0; 33], vec![0; 4]],
+        buffers: [(0..lanes).collect(), vec![7; 8], vec![0; lanes as usize], vec![0; 4]],
         groups: [1, 1, 1],
         words: 1,
         near: Vec::new(),
@@ -37,11 +37,14 @@ fn words(items: &str, body: &str) -> Vec<(String, Vec<u32>)> {
         .collect()
 }
 
+/// A kernel of 33 lanes, where the last warp is not full, and of 64.
 #[track_caller]
 fn same(items: &str, body: &str, expected: impl Fn(u32) -> u32) {
-    let expected: Vec<u32> = (0..33).map(expected).collect();
-    for (name, found) in words(items, body) {
-        assert_eq!(found, expected, "{name}");
+    for lanes in [33, 64] {
+        let expected: Vec<u32> = (0..lanes).map(&expected).collect();
+        for (name, found) in words(lanes, items, body) {
+            assert_eq!(found, expected, "{name}, {lanes} lanes");
+        }
     }
 }
 
@@ -77,4 +80,54 @@ fn what_lanes_write_before_they_leave_a_loop_with_barriers_stays() {
         }
         out[lane] = m;";
     same("", body, |lane| lane * 2 + 2);
+}
+
+/// Sixteen sums over a loop that lanes leave at different rounds: more than registers hold, so that the loop
+/// is taken apart.
+#[test]
+fn many_sums_over_a_loop_are_as_many_loops_leave_them() {
+    let body = "
+        var sums: array<u32, 16>;
+        var k = lane % 3u;
+        loop {
+            let factor = input[k] + 3u;
+            for (var i = 0u; i < 16u; i++) { sums[i] = sums[i] * factor + k * i + 1u; }
+            k += 1u;
+            if k > 4u + lane % 7u { break; }
+        }
+        var all = k;
+        for (var i = 0u; i < 16u; i++) { all = all * 31u + sums[i]; }
+        out[lane] = all;";
+    same("", body, |lane| {
+        let mut sums = [0_u32; 16];
+        let mut k = lane % 3;
+        while k <= 4 + lane % 7 {
+            for (i, sum) in (0..).zip(&mut sums) {
+                *sum = sum.wrapping_mul(k + 3).wrapping_add(k * i + 1);
+            }
+            k += 1;
+        }
+        sums.iter().fold(k, |all, sum| all.wrapping_mul(31).wrapping_add(*sum))
+    });
+}
+
+/// Places in rows of a tile: shifts and masks of what counts up, within a warp and past it, where another
+/// region has computed them.
+#[test]
+fn rows_and_columns_of_what_counts_up() {
+    let body = "
+        let at = lane + 64u;
+        let words = array(at >> 3u, at & 7u, at & 6u, (lane * 2u) >> 2u, at & 0xffffffe0u, (at + 1u) & 15u);
+        workgroupBarrier();
+        out[lane] = words[0] + 16u * words[1] + 256u * words[2] + 4096u * words[3] + 65536u * words[4]
+            + 0x10000000u * words[5] + 0u * here;";
+    same("", body, |lane| {
+        let at = lane + 64;
+        (at >> 3)
+            .wrapping_add(16 * (at & 7))
+            .wrapping_add(256 * (at & 6))
+            .wrapping_add(4096 * ((lane * 2) >> 2))
+            .wrapping_add(65536 * (at & 0xffff_ffe0))
+            .wrapping_add(0x1000_0000_u32.wrapping_mul((at + 1) & 15))
+    });
 }
