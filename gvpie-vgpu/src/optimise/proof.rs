@@ -3,9 +3,10 @@
 use super::optimise;
 use crate::ir::{Kernel, verify};
 use crate::sketch::{executors, words_in};
-use crate::{Bindings, Buffer, Module, Options};
+use crate::{Bindings, Buffer, Device, Module, Options};
 use fastrand::Rng;
 use std::fmt::Write;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// Lanes of a workgroup, workgroups, and words that each lane writes.
 const LANES: u32 = 16;
@@ -345,30 +346,46 @@ fn random_kernels_do_the_same() {
         _ => 16,
     };
     let first = Rng::new().u64(..1 << 40);
-    let options = Options { threads: 1, budget: 100_000_000, ..Options::default() };
-    let devices: Vec<_> = executors(options).collect();
     println!("seeds {first} to {}", first + count);
-    let mut refused = 0;
-    for seed in first..first + count {
-        let source = kernel(seed);
-        // A constant expression may overflow, which WGSL refuses.
-        let Ok(module) = Module::new(&source, &[]) else {
-            refused += 1;
-            continue;
-        };
-        let before = module.kernel("main").unwrap();
-        let after = optimise(&before);
-        verify(&after).unwrap_or_else(|fault| panic!("{seed}: {fault}\n{source}\n{after}"));
-        // A sanitizer takes a kernel as it is.
-        let expected = words(&before, |bindings| {
-            devices[0].1.check(&before, bindings, [GROUPS, 1, 1]).unwrap();
-        });
-        for (name, device) in &devices {
-            let found = words(&before, |bindings| {
-                device.dispatch(&before, bindings, [GROUPS, 1, 1]).unwrap();
-            });
-            assert_eq!(found, expected, "{seed}, {name}\n{source}\n{before}\n{after}");
+    let (next, refused) = (AtomicU64::new(first), AtomicU64::new(0));
+    let work = || {
+        let options = Options { threads: 1, budget: 100_000_000, ..Options::default() };
+        let devices: Vec<_> = executors(options).collect();
+        loop {
+            let seed = next.fetch_add(1, Relaxed);
+            if seed >= first + count {
+                return;
+            }
+            if !does_the_same(seed, &devices) {
+                refused.fetch_add(1, Relaxed);
+            }
         }
-    }
+    };
+    std::thread::scope(|scope| {
+        let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
+        let threads: Vec<_> = (0..cores).map(|_| scope.spawn(work)).collect();
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+    });
+    let refused = refused.into_inner();
     assert!(refused * 2 < count, "{refused} of {count} are no kernels");
+}
+
+/// Whether a seed's kernel is one: a constant expression may overflow, which WGSL refuses.
+fn does_the_same(seed: u64, devices: &[(String, Device)]) -> bool {
+    let source = kernel(seed);
+    let Ok(module) = Module::new(&source, &[]) else { return false };
+    let before = module.kernel("main").unwrap();
+    let after = optimise(&before);
+    verify(&after).unwrap_or_else(|fault| panic!("{seed}: {fault}\n{source}\n{after}"));
+    // A sanitizer takes a kernel as it is.
+    let expected = words(&before, |bindings| {
+        devices[0].1.check(&before, bindings, [GROUPS, 1, 1]).unwrap();
+    });
+    for (name, device) in devices {
+        let found = words(&before, |bindings| {
+            device.dispatch(&before, bindings, [GROUPS, 1, 1]).unwrap();
+        });
+        assert_eq!(found, expected, "{seed}, {name}\n{source}\n{before}\n{after}");
+    }
+    true
 }
