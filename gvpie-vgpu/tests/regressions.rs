@@ -131,3 +131,30 @@ fn rows_and_columns_of_what_counts_up() {
             .wrapping_add(0x1000_0000_u32.wrapping_mul((at + 1) & 15))
     });
 }
+
+/// What lanes below a number do, which is written for whole warps as well: also where some have left.
+#[test]
+fn what_lanes_below_a_number_do() {
+    let body = "
+        var m = 5u;
+        if lane < 18u + knobs[0].x { m = lane * 3u; out[lane] = m; }
+        for (var k = 0u; k < 9u; k++) {
+            if k > lane { break; }
+            if lane < 30u { m += input[k]; out[lane] = m; }
+        }
+        if lane == 20u { return; }
+        if lane < 32u { out[lane] = m + 1u; }
+        if lane < 64u { m *= 2u; }
+        if lane > 31u { out[lane] = m; }";
+    same("", body, |lane| {
+        let mut m = if lane < 25 { lane * 3 } else { 5 };
+        if lane < 30 {
+            m += (0..9_u32.min(lane + 1)).sum::<u32>();
+        }
+        match lane {
+            20 => m,
+            0..32 => m + 1,
+            _ => 2 * m,
+        }
+    });
+}

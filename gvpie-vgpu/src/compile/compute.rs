@@ -46,6 +46,13 @@ impl Emitter<'_, '_> {
             }
             Op::Together(..) => self.ask(first, op),
             _ => {
+                if let Op::Compare(Compare::Less, a, b) = op
+                    && self.ty(*a) == Type::U32
+                    && let (Held::Linear(from, 1), Held::Uniform(end)) =
+                        (self.held(*a), self.held(*b))
+                {
+                    self.below.insert(first, (from, end));
+                }
                 let held = self.compute(first, op);
                 self.hold_word(first, op, held);
                 self.publish(first);

@@ -1,6 +1,6 @@
 //! Constructs: branches where all lanes go one way, masks where they part.
 
-use super::emit::{Emitter, Target, field, own};
+use super::emit::{Emitter, Target, There, field, own};
 use super::quiet::Question;
 use super::tree::{Body, BodyId, Part};
 use crate::ir::{self, Label, Type};
@@ -30,6 +30,9 @@ pub(super) fn weight(body: &Body<'_>) -> u64 {
 /// with is done less often.
 const MAX_AT_ONCE: u64 = 192;
 
+/// Instructions × vectors behind a condition that are written twice.
+const MAX_GUARDED: usize = 256;
+
 /// Whether a block has nothing but instructions and ways out.
 fn is_plain(body: &Body<'_>) -> bool {
     body.parts.iter().all(|part| match part {
@@ -58,7 +61,7 @@ impl Emitter<'_, '_> {
                 Part::If { fork, condition, then, otherwise } => {
                     match self.number(*condition).filter(|_| !self.shapes.parts(*fork)) {
                         Some(condition) => self.branch(condition, then, otherwise),
-                        None => self.part(*condition, then, otherwise),
+                        None => self.guard(*condition, then, otherwise),
                     }
                     false
                 }
@@ -140,6 +143,40 @@ impl Emitter<'_, '_> {
         let [Part::Leave { label, again: false }] = body.parts[..] else { return None };
         let target = self.targets.get(&label).filter(|target| target.left.is_empty())?;
         Some(target.exit)
+    }
+
+    /// Where the condition is that lanes are below a number, as most kernels ask first, and what it guards
+    /// is short, that is written for all lanes as well: for all warps but the last.
+    fn guard(&mut self, condition: ir::Value, then: &Body<'_>, otherwise: &Body<'_>) {
+        let short = then.parts.iter().all(|part| matches!(part, Part::Inst { .. }))
+            && then.parts.len() * self.mask.len() <= MAX_GUARDED;
+        let below = self.below.get(&condition).copied();
+        let Some((first, end)) = below.filter(|_| short && otherwise.parts.is_empty()) else {
+            self.part(condition, then, otherwise);
+            return;
+        };
+        let (first, end) =
+            (self.b.ins().uextend(types::I64, first), self.b.ins().uextend(types::I64, end));
+        let lanes = i64::from(self.lanes());
+        let last = self.b.ins().iadd_imm_u(first, lanes - 1);
+        let inside = self.b.ins().icmp(IntCC::UnsignedLessThan, last, end);
+        let every = self.everybody();
+        let quickly = self.b.ins().band(every, inside);
+        let (quick, slow, after) =
+            (self.b.create_block(), self.b.create_block(), self.b.create_block());
+        self.b.ins().brif(quickly, quick, &[], slow, &[]);
+        self.b.seal_block(quick);
+        self.b.seal_block(slow);
+        self.b.set_cold_block(slow);
+        self.b.switch_to_block(quick);
+        let there = std::mem::replace(&mut self.there, There::All);
+        self.body(then);
+        self.b.ins().jump(after, &[]);
+        self.b.switch_to_block(slow);
+        self.there = there;
+        self.part(condition, then, otherwise);
+        self.close(after);
+        self.there = there;
     }
 
     /// Lanes go both ways, one after the other.
@@ -226,6 +263,7 @@ impl Emitter<'_, '_> {
         let left = self.waiting(self.shapes.leaves_apart(label));
         self.b.ins().jump(head, &[]);
         self.b.switch_to_block(head);
+        self.there = There::Some;
         let before = self.thinned;
         let mut thins = false;
         let cost = weight(body) + weight(continuing) + 1;

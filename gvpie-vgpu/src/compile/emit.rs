@@ -53,6 +53,15 @@ pub(super) struct Target {
     pub(super) again: Vec<Variable>,
 }
 
+/// What is known of who takes part.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum There {
+    All,
+    /// Those of a word of bits, who came into the region.
+    Bits(Value),
+    Some,
+}
+
 /// Machine code of a region, under way.
 pub(super) struct Emitter<'a, 'k> {
     pub(super) b: FunctionBuilder<'a>,
@@ -71,6 +80,9 @@ pub(super) struct Emitter<'a, 'k> {
     pub(super) targets: HashMap<Label, Target>,
     /// Who takes part: a vector of words for every four lanes.
     pub(super) mask: Vec<Variable>,
+    pub(super) there: There,
+    /// Conditions that lanes which count up by one are below a number: the first of them, and the number.
+    pub(super) below: HashMap<ir::Value, (Value, Value)>,
     /// Whether lanes may have left one by one since this was last asked, so that nobody may be there.
     pub(super) thinned: bool,
     /// The number of the warp, as 64 bits.
@@ -235,6 +247,7 @@ impl Emitter<'_, '_> {
     }
 
     pub(super) fn set_mask(&mut self, mask: &[Value]) {
+        self.there = There::Some;
         for (variable, value) in self.mask.clone().into_iter().zip(mask) {
             self.b.def_var(variable, *value);
         }
@@ -266,10 +279,26 @@ impl Emitter<'_, '_> {
     }
 
     /// Whether a mask has everybody.
-    pub(super) fn every(&mut self, mask: &[Value]) -> Value {
+    fn every(&mut self, mask: &[Value]) -> Value {
         let one = self.merge(mask, |e, a, b| e.b.ins().band(a, b));
         let bits = self.b.ins().vhigh_bits(types::I32, one);
         self.b.ins().icmp_imm_u(IntCC::Equal, bits, 0xf)
+    }
+
+    /// Whether all lanes take part, in a byte.
+    pub(super) fn everybody(&mut self) -> Value {
+        match self.there {
+            There::All => self.b.ins().iconst(types::I8, 1),
+            There::Bits(bits) => {
+                let all = (u64::MAX >> (64 - self.lanes())) as u32;
+                let all = self.word(all);
+                self.b.ins().icmp(IntCC::Equal, bits, all)
+            }
+            There::Some => {
+                let mask = self.mask();
+                self.every(&mask)
+            }
+        }
     }
 
     /// The vectors of a mask as one, two by two.

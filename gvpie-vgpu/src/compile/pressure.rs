@@ -2,15 +2,13 @@
 //! registers, and as long as the code does not take long to make.
 //!
 //! What is alive is counted in the order of the text, from where a value is assigned to where it is taken
-//! last, to the end of a loop that it comes into. What all lanes share needs no vector.
+//! last, to the end of a loop that it comes into. What all lanes share needs no vector. Of sixteen registers
+//! each value takes one for every four lanes, and what comes between takes a few.
 
 use super::shapes::Shapes;
 use super::tree::{Body, Part, Tree};
 use crate::ir::{Kernel, Op, Slot, Value};
 use std::collections::{HashMap, HashSet};
-
-/// Vector registers of the processors that there is code for, at least.
-const REGISTERS: usize = 16;
 
 /// Instructions × vectors of a kernel from which on code is made for fewer lanes.
 const LARGE: usize = 512;
@@ -22,9 +20,12 @@ pub(crate) fn lanes(kernel: &Kernel) -> usize {
     let tree = Tree::new(kernel);
     let shapes = Shapes::new(kernel, &tree, 4);
     let alive = tree.regions.iter().map(|region| Counter::count(kernel, &shapes, &region.body));
-    let alive = alive.max().unwrap_or(0).max(1);
-    let fit = (REGISTERS / alive).max(1);
-    most.min(4 << fit.ilog2())
+    let alive = alive.max().unwrap_or(0);
+    most.min(match alive {
+        0..=4 => 16,
+        5..=6 => 8,
+        _ => 4,
+    })
 }
 
 /// Something that a vector holds.

@@ -1,7 +1,7 @@
 //! A region's function: warp after warp, those that have lanes there.
 
 use super::ask::Asked;
-use super::emit::{Emitter, Held, Home, field, fixed, own, scalar, scratch, vector};
+use super::emit::{Emitter, Held, Home, There, field, fixed, own, scalar, scratch, vector};
 use super::engine::Engine;
 use super::layout::{Cell, Layout};
 use super::proofs::Proofs;
@@ -60,6 +60,8 @@ pub(super) fn compile(
         slots: HashMap::new(),
         targets: HashMap::new(),
         mask,
+        there: There::Some,
+        below: HashMap::new(),
         thinned: false,
         warp,
         credit,
@@ -215,6 +217,7 @@ impl Emitter<'_, '_> {
         self.places = own_of(self, field!(places), 4 * self.lanes());
         let mask = self.unpack(bits);
         self.set_mask(&mask);
+        self.there = There::Bits(bits);
     }
 
     /// Brings slots in.

@@ -1,6 +1,6 @@
 //! Stores and atomics.
 
-use super::emit::{Emitter, Held, kernel_memory, own, vector};
+use super::emit::{Emitter, Held, There, kernel_memory, own, vector};
 use super::memory::Address;
 use crate::ir::{self, Memory, Place, Span, Type};
 use cranelift_codegen::ir::{InstBuilder, Value, types};
@@ -34,11 +34,20 @@ impl Emitter<'_, '_> {
             (Address::Linear { first, offset, step, within: held }, _)
                 if step == ty.bytes() && memory != Memory::Private =>
             {
-                let mask = self.mask();
-                let every = self.every(&mask);
-                let quickly = match self.inside(memory, ty, first, step, held, within) {
-                    Some(inside) => self.b.ins().band(every, inside),
-                    None => every,
+                let inside = self.inside(memory, ty, first, step, held, within);
+                let quickly = match (self.there, inside) {
+                    (There::All, None) => {
+                        self.write_along(ty, memory, first, value, offset);
+                        return;
+                    }
+                    (There::All, Some(inside)) => inside,
+                    (_, inside) => {
+                        let every = self.everybody();
+                        match inside {
+                            Some(inside) => self.b.ins().band(every, inside),
+                            None => every,
+                        }
+                    }
                 };
                 let (quick, slow, after) =
                     (self.b.create_block(), self.b.create_block(), self.b.create_block());
