@@ -30,38 +30,37 @@ struct Contractor<'a> {
 impl Contractor<'_> {
     fn block(&mut self, block: &mut Block) {
         for mut node in std::mem::take(block) {
-            if let Node::Inst { first, op, span } = &mut node {
-                if let Op::Binary(binary, a, b) = *op
-                    && matches!(self.types[first.0 as usize], Type::F32 | Type::F64)
-                {
-                    let mut negate = |contractor: &mut Self, value: Value| {
-                        let first = Value(contractor.types.len() as u32);
-                        contractor.types.push(contractor.types[value.0 as usize]);
-                        let op = Op::Unary(Unary::Neg, value);
-                        block.push(Node::Inst { first, op, span: *span });
-                        first
-                    };
-                    match binary {
-                        Binary::Mul if self.uses[first.0 as usize] == 1 => {
-                            self.products.insert(*first, (a, b));
-                        }
-                        Binary::Add => {
-                            for (product, other) in [(b, a), (a, b)] {
-                                if let Some((c, d)) = self.products.remove(&product) {
-                                    *op = Op::Fma(c, d, other);
-                                    break;
-                                }
-                            }
-                        }
-                        Binary::Sub => {
-                            if let Some((c, d)) = self.products.remove(&b) {
-                                *op = Op::Fma(negate(self, c), d, a);
-                            } else if let Some((c, d)) = self.products.remove(&a) {
-                                *op = Op::Fma(c, d, negate(self, b));
-                            }
-                        }
-                        _ => {}
+            if let Node::Inst { first, op, span } = &mut node
+                && let Op::Binary(binary, a, b) = *op
+                && matches!(self.types[first.0 as usize], Type::F32 | Type::F64)
+            {
+                let mut negate = |contractor: &mut Self, value: Value| {
+                    let first = Value(contractor.types.len() as u32);
+                    contractor.types.push(contractor.types[value.0 as usize]);
+                    let op = Op::Unary(Unary::Neg, value);
+                    block.push(Node::Inst { first, op, span: *span });
+                    first
+                };
+                match binary {
+                    Binary::Mul if self.uses[first.0 as usize] == 1 => {
+                        self.products.insert(*first, (a, b));
                     }
+                    Binary::Add => {
+                        for (product, other) in [(b, a), (a, b)] {
+                            if let Some((c, d)) = self.products.remove(&product) {
+                                *op = Op::Fma(c, d, other);
+                                break;
+                            }
+                        }
+                    }
+                    Binary::Sub => {
+                        if let Some((c, d)) = self.products.remove(&b) {
+                            *op = Op::Fma(negate(self, c), d, a);
+                        } else if let Some((c, d)) = self.products.remove(&a) {
+                            *op = Op::Fma(c, d, negate(self, b));
+                        }
+                    }
+                    _ => {}
                 }
             }
             node.blocks_mut(|inner| self.block(inner));
