@@ -9,7 +9,8 @@ use gvpie_vgpu::{Execution, Options};
 fn words(lanes: u32, items: &str, body: &str) -> Vec<(String, Vec<u32>)> {
     let kernel = Generated {
         source: format!(
-            "@group(0) @binding(0) var<storage, read> input: array<u32>;
+            "enable f16;
+            @group(0) @binding(0) var<storage, read> input: array<u32>;
             @group(0) @binding(1) var<uniform> knobs: array<vec4<u32>, 2>;
             @group(0) @binding(2) var<storage, read_write> out: array<u32>;
             @group(0) @binding(3) var<storage, read_write> counts: array<atomic<u32>>;
@@ -157,4 +158,15 @@ fn what_lanes_below_a_number_do() {
             _ => 2 * m,
         }
     });
+}
+
+/// The least of two halves that all lanes have, of which the sign is the highest bit.
+#[test]
+fn least_and_greatest_of_uniform_halves() {
+    let body = "
+        let a = f16(knobs[0].x) - 9.5h;
+        let b = f16(knobs[0].y) - 7.0h;
+        out[lane] = pack2x16float(vec2f(f32(min(a, b)), f32(max(a, b))));";
+    // −2.5 and 0.
+    same("", body, |_| 0x0000_c100);
 }

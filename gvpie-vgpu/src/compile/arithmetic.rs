@@ -87,7 +87,7 @@ impl Emitter<'_, '_> {
                 self.map2(a, b, |e, a, b| e.pick(FloatCC::LessThanOrEqual, a, b, one, zero))
             }
             Binary::Min | Binary::Max
-                if ty.bytes() == 4 || self.is_number(a) && self.is_number(b) =>
+                if integer && (ty.bytes() == 4 || self.is_number(a) && self.is_number(b)) =>
             {
                 self.map2(a, b, |e, a, b| match (op, ty.is_signed()) {
                     (Binary::Min, true) => e.b.ins().smin(a, b),
