@@ -170,3 +170,24 @@ fn least_and_greatest_of_uniform_halves() {
     // −2.5 and 0.
     same("", body, |_| 0x0000_c100);
 }
+
+/// Vectors that all lanes load, which are loaded whole: their members with lanes' own numbers, alone, and
+/// behind a barrier.
+#[test]
+fn members_of_vectors_that_all_lanes_load() {
+    let items = "var<workgroup> bodies: array<vec4f, 8>;";
+    let body = "
+        if lane < 8u { let x = f32(lane); bodies[lane] = vec4f(x, x + 10.0, x + 20.0, x + 30.0); }
+        workgroupBarrier();
+        var sum = f32(lane);
+        var all = 0.0;
+        for (var k = 0u; k < 8u; k++) {
+            let b = bodies[k];
+            sum += b.x * f32(lane) + b.w;
+            all += b.y - b.z;
+        }
+        let last = bodies[7];
+        workgroupBarrier();
+        out[lane] = u32(sum + last.z - last.x - all);";
+    same(items, body, |lane| lane + 28 * lane + 268 + 20 + 80);
+}

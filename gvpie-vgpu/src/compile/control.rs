@@ -51,7 +51,15 @@ impl Emitter<'_, '_> {
     pub(super) fn parts(&mut self, parts: &[Part<'_>], at: BodyId) {
         // Where those go who find that nobody is left.
         let mut end = None;
-        for part in parts {
+        let mut loaded = 0;
+        for (number, part) in parts.iter().enumerate() {
+            if number < loaded {
+                continue;
+            }
+            if self.read_four(&parts[number..]) {
+                loaded = number + 4;
+                continue;
+            }
             let before = std::mem::take(&mut self.thinned);
             let ends = match part {
                 Part::Inst { first, op, span } => {

@@ -81,6 +81,8 @@ pub(super) struct Emitter<'a, 'k> {
     /// Who takes part: a vector of words for every four lanes.
     pub(super) mask: Vec<Variable>,
     pub(super) there: There,
+    /// Numbers that were loaded four at a time: the vector, and which of its lanes.
+    pub(super) lanes_of: HashMap<Value, (Value, u8)>,
     /// Conditions that lanes which count up by one are below a number: the first of them, and the number.
     pub(super) below: HashMap<ir::Value, (Value, Value)>,
     /// Whether lanes may have left one by one since this was last asked, so that nobody may be there.
@@ -177,6 +179,13 @@ impl Emitter<'_, '_> {
         if ty == Type::Bool {
             let word = self.b.ins().bmask(types::I32, value);
             return self.b.ins().splat(types::I32X4, word);
+        }
+        if let Some((four, lane)) = self.lanes_of.get(&value).copied() {
+            let bytes: Vec<u8> = (0..16).map(|byte| 4 * lane + byte % 4).collect();
+            let bytes = self.b.func.dfg.immediates.push(ConstantData::from(bytes));
+            let four = self.cast(types::I8X16, four);
+            let all = self.b.ins().shuffle(four, four, bytes);
+            return self.cast(vector(ty), all);
         }
         self.b.ins().splat(vector(ty), value)
     }

@@ -6,7 +6,8 @@
 
 use super::emit::{Emitter, Held, field, fixed, kernel_memory, scalar, vector};
 use super::quiet::Question;
-use crate::ir::{Memory, Place, Span, Type};
+use super::tree::Part;
+use crate::ir::{Memory, Op, Place, Span, Type};
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{InstBuilder, MemFlagsData, Value, types};
 
@@ -347,6 +348,41 @@ impl Emitter<'_, '_> {
                 Held::Varying(self.read_each(ty, memory, &addresses))
             }
         }
+    }
+
+    /// Reads four numbers side by side that all lanes have, the members of a vector, as one: whether parts
+    /// begin with such loads.
+    pub(super) fn read_four(&mut self, parts: &[Part<'_>]) -> bool {
+        let load = |part: &Part<'_>| match part {
+            Part::Inst { first, op: op @ Op::Load(place), .. } => {
+                let one = self.shapes.uniform[first.0 as usize] && self.ty(*first) == Type::F32;
+                let apart = place.memory != Memory::Private;
+                (one && apart && self.proofs.holds(op)).then(|| (*first, place.clone()))
+            }
+            _ => None,
+        };
+        let Some(four) = parts.get(..4) else { return false };
+        let Some(four) = four.iter().map(load).collect::<Option<Vec<_>>>() else { return false };
+        let place = &four[0].1;
+        let side_by_side = (0..).step_by(4).zip(&four).all(|(skip, (_, other))| {
+            other.memory == place.memory
+                && other.terms == place.terms
+                && place.base.checked_add(skip) == Some(other.base)
+        });
+        if !side_by_side {
+            return false;
+        }
+        let Address::Uniform(address, offset) = self.address(place, true) else { return false };
+        let start = self.start(place.memory);
+        let at = self.reach(start, address);
+        let all = self.load(types::F32X4, Self::flags(place.memory), at, offset);
+        for (lane, (value, _)) in (0..).zip(&four) {
+            let one = self.b.ins().extractlane(all, lane);
+            self.lanes_of.insert(one, (all, lane));
+            self.hold(*value, Held::Uniform(one));
+            self.publish(*value);
+        }
+        true
     }
 
     /// Whether lanes side by side are all within their memory, in a byte, where that is not known.

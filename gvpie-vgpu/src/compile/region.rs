@@ -62,6 +62,7 @@ pub(super) fn compile(
         mask,
         there: There::Some,
         below: HashMap::new(),
+        lanes_of: HashMap::new(),
         thinned: false,
         warp,
         credit,

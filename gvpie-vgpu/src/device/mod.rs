@@ -321,8 +321,15 @@ impl Device {
             count: total,
             error: Mutex::new(None),
         });
-        let share = Arc::clone(&job);
-        self.threads.run(total.min(self.threads.count() as u64) as usize, move || share.work())?;
+        let count = total.min(self.threads.count() as u64) as usize;
+        match (&*pipeline.code, count) {
+            // Waking a thread for it would take longer than most of what one runs.
+            (Prepared::Compiled(_), 1) => threads::here(|| job.work())?,
+            _ => {
+                let share = Arc::clone(&job);
+                self.threads.run(count, move || share.work())?;
+            }
+        }
         match job.error.lock().unwrap_or_else(PoisonError::into_inner).take() {
             Some((_, error)) => Err(error),
             None => Ok(()),

@@ -71,6 +71,11 @@ impl Drop for Threads {
     }
 }
 
+/// Runs `work` on the caller's own thread, as one of these would.
+pub(super) fn here(work: impl Fn()) -> Result<(), RunError> {
+    catch_unwind(AssertUnwindSafe(work)).map_err(|panic| RunError::Broken(message(&*panic)))
+}
+
 /// Does what comes, until nobody can send any more.
 fn serve(errands: &Receiver<Errand>) {
     for (work, done) in errands {
