@@ -191,3 +191,16 @@ fn members_of_vectors_that_all_lanes_load() {
         out[lane] = u32(sum + last.z - last.x - all);";
     same(items, body, |lane| lane + 28 * lane + 268 + 20 + 80);
 }
+
+/// A loop of nothing but barriers costs something too.
+#[test]
+fn endless_barriers_are_stopped() {
+    let source = "@compute @workgroup_size(8) fn main() { loop { workgroupBarrier(); } }";
+    let kernel = gvpie_vgpu::Module::new(source, &[]).unwrap().kernel("main").unwrap();
+    for execution in [Execution::Interpreted, Execution::Compiled] {
+        let options = Options { budget: 100_000, execution, ..Options::default() };
+        let device = gvpie_vgpu::Device::new(options).unwrap();
+        let error = device.dispatch(&kernel, &gvpie_vgpu::Bindings::new(), [1, 1, 1]).unwrap_err();
+        assert!(error.to_string().contains("100000"), "{error}");
+    }
+}

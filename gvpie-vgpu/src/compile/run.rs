@@ -163,6 +163,8 @@ impl<'a> Machine<'a> {
                     self.left[at.clone()].fill(0);
                     while self.somebody() {
                         self.again[at.clone()].fill(0);
+                        // A round may have nothing else that is paid for.
+                        self.pay(self.compiled.workgroup.map(i64::from).iter().product())?;
                         self.nodes(body)?;
                         let again = &self.again[at.clone()];
                         self.masks.iter_mut().zip(again).for_each(|(mask, again)| *mask |= again);
@@ -231,15 +233,24 @@ impl<'a> Machine<'a> {
         self.masks.iter().fold(0, |any, mask| any | mask) != 0
     }
 
-    fn region(&mut self, number: usize) -> Result<(), Stop> {
-        self.given.credit -= self.compiled.weights[number] as i64;
+    /// Takes instructions × lanes from the budget, and asks for more where it is spent.
+    fn pay(&mut self, cost: i64) -> Result<(), Stop> {
+        self.given.credit -= cost;
         let given = ptr::from_mut(&mut *self.given);
         // SAFETY: it is this thread's, and whole.
-        let stop = self.given.credit < 0 && unsafe { grant(given) } != 0;
+        if self.given.credit < 0 && unsafe { grant(given) } != 0 {
+            return Err(self.host.stopped.take().unwrap_or(Stop::Superseded));
+        }
+        Ok(())
+    }
+
+    fn region(&mut self, number: usize) -> Result<(), Stop> {
+        self.pay(self.compiled.weights[number] as i64)?;
+        let given = ptr::from_mut(&mut *self.given);
         // SAFETY: all that it points to was made for this kernel in `new`, and lives as long as this; no
         // other thread has it. Buffers are shared, and reached as machine code does: without undefined
         // behaviour of this program, which holds them as atomics.
-        if stop || unsafe { self.compiled.code.run(number, given) } != 0 {
+        if unsafe { self.compiled.code.run(number, given) } != 0 {
             return Err(self.host.stopped.take().unwrap_or(Stop::Superseded));
         }
         Ok(())
